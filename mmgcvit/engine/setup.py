@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
 
 from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
 from ..errors import UserError
@@ -20,9 +21,6 @@ from ..host.device import check_gpus, disable_cudnn_attention, list_cpus, resolv
 from ..host.files import make_portable_path
 from ..models.speed_up import choose_linear_kernel, speed_up
 from ..own.runs.run_data import note_work_dir
-from .hooks.compile_backbone import CudnnBenchmarkHook
-from .hooks.encode_masks import EncodeMasksHook
-from .hooks.progress import open_progress
 from .loader_errors import explain_loader_errors
 from .runner import FormattedConfig, Runner
 
@@ -71,12 +69,14 @@ def apply_options(
 
 
 @contextmanager
-def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> Iterator[Runner]:
-    """Yield a runner of a config, which loads ``checkpoint`` as its ``load_from``.
+def open_runner(
+    cfg: Config, checkpoint: Checkpoint | None, hooks: Sequence[Hook]
+) -> Iterator[Runner]:
+    """Yield a runner of a config, which loads ``checkpoint`` as its ``load_from``, with hooks
+    beside the config's.
 
-    Until the context ends, load checkpoints safely, explain the errors of data workers and, if
-    ``progress``, show the progress. The config's dataloaders are changed in place
-    (:func:`complete_loader`).
+    Until the context ends, load checkpoints safely, and explain the errors of data workers. The
+    config's dataloaders are changed in place (:func:`complete_loader`).
     """
     runner_type = cfg.get('runner_type', 'Runner')
     if runner_type != 'Runner':
@@ -86,20 +86,14 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
     num_cpus = count_cpus()
     for loader in filter(None, map(cfg.get, LOADERS)):
         complete_loader(loader, num_cpus)
-    with (
-        safe_checkpoint_loading(cfg.work_dir),
-        open_progress(progress) as hook,
-        explain_loader_errors(),
-    ):
+    with safe_checkpoint_loading(cfg.work_dir), explain_loader_errors():
         with warnings.catch_warnings():
             # mmseg's hook, which only draws in tests, warns of it in each training.
             warnings.filterwarnings('ignore', 'The draw is False')
             runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
         runner.checkpoint = checkpoint
         speed_up_model(runner)
-        runner.register_hook(CudnnBenchmarkHook())
-        runner.register_hook(EncodeMasksHook())
-        if hook:
+        for hook in hooks:
             runner.register_hook(hook)
         yield runner
 

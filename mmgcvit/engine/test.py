@@ -17,13 +17,12 @@ from ..host.config import can_draw_predictions, get_type_name
 from ..host.files import check_writable
 from ..host.private_api import stop_workers
 from ..host.runners import call_on_rank_0, get_timeout
-from ..own.hooks import ShowDirHook
 from ..own.judging.evaluations import EVALUATION_BY_SCOPE
 from ..predict.loading import check_class_names, collect_dataset_metas, disable_lora
 from ..predict.model_files import read_model_checkpoint
 from .data import check_data
-from .hooks.loader_check import LoaderCheckHook
-from .hooks.signals import SignalHook
+from .hooks.lists import list_test_hooks
+from .hooks.progress import open_progress
 from .interrupts import start_worker
 from .ranks import join_process_group
 from .setup import open_runner
@@ -61,7 +60,10 @@ def run_test(
     # state.
     cfg.load_from = loaded.source
     cfg.resume = False
-    with open_runner(cfg, loaded, progress) as runner:
+    with (
+        open_progress(progress) as progress_hook,
+        open_runner(cfg, loaded, list_test_hooks(progress_hook, show_dir)) as runner,
+    ):
         fit_checkpoint(runner.model, loaded)
         settings = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)
@@ -72,16 +74,12 @@ def run_test(
         unscored = find_unscored(dataset)
         if unscored:
             runner.logger.warning(f'the test images have {unscored}, so their scores say nothing')
-        runner.register_hook(LoaderCheckHook())
-        runner.register_hook(SignalHook())
         if out:
             # Configs of other packages, such as mmpose, have no evaluation.
             evaluation = EVALUATION_BY_SCOPE.get(cfg.get('default_scope'))
             name = evaluation.results_metric if evaluation else 'DumpResults'
             metric = METRICS.build({'type': name, 'out_file_path': out})
             runner.test_evaluator.metrics.append(metric)
-        if show_dir:
-            runner.register_hook(ShowDirHook(show_dir))
         runner.test()
         stop_workers(runner.test_dataloader)
 

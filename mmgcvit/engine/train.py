@@ -27,16 +27,13 @@ from ..host.runners import call_on_rank_0, get_timeout
 from ..predict.loading import collect_dataset_metas
 from ..runs.folder import INTERRUPTED_FILE
 from .data import check_data
-from .hooks.exact_resume import NewScheduleHook
-from .hooks.loader_check import LoaderCheckHook
-from .hooks.patience import PatienceHook
-from .hooks.progress import SummaryHook
-from .hooks.signals import SignalHook
+from .hooks.lists import list_train_hooks
+from .hooks.progress import open_progress
 from .interrupts import get_signal, handle_signals
 from .runner import Runner
 from .setup import open_runner
 from .unread import check_settings
-from .work_dir import StartHook, choose_checkpoint
+from .work_dir import choose_checkpoint
 
 # Mixed precision replaces these types of optimizer wrappers. Other types raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper')
@@ -95,18 +92,15 @@ def train(
     cfg.resume = checkpoint is not None and checkpoint.is_resumed
     cfg.load_from = checkpoint and checkpoint.source
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'], timeout=timeout)
-    with open_runner(cfg, checkpoint, progress) as runner:
+    with (
+        open_progress(progress) as progress_hook,
+        open_runner(cfg, checkpoint, list_train_hooks(progress_hook, patience)) as runner,
+    ):
         if warning:
             runner.logger.warning(warning)
         runner.meta = meta or {}
         if checkpoint:
             prepare_start(runner, cfg, checkpoint, same_model)
-        runner.register_hook(LoaderCheckHook())
-        runner.register_hook(SignalHook())
-        runner.register_hook(StartHook())
-        runner.register_hook(SummaryHook())
-        if patience:
-            runner.register_hook(PatienceHook(patience))
         run_until_signal(runner)
 
 
@@ -119,7 +113,6 @@ def prepare_start(
     """
     if checkpoint.is_resumed:
         fit_checkpoint(runner.model, checkpoint)
-        runner.register_hook(NewScheduleHook())
         return
     runner.initial_weights = select_initial(
         runner.model,

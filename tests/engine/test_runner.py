@@ -30,7 +30,7 @@ def open_loading(file, folder, is_resumed):
     """
     cfg = make_config(folder, EPOCHS, load_from=str(file), resume=is_resumed)
     checkpoint = read_for_mmengine(str(file), folder, is_resumed)
-    return checkpoint, open_runner(cfg, checkpoint, progress=False)
+    return checkpoint, open_runner(cfg, checkpoint, hooks=[])
 
 
 @pytest.mark.parametrize('is_resumed', [True, False])
@@ -79,7 +79,7 @@ def test_what_the_caller_notes_is_in_all_checkpoints(tmp_path):
     """Beside what mmengine and the hooks note."""
     cfg = make_config(tmp_path, EPOCHS, saves=None, get_score=lambda: 0.5)
     cfg.default_hooks.checkpoint.time_interval = 0
-    with open_runner(cfg, None, progress=False) as runner:
+    with open_runner(cfg, None, hooks=[]) as runner:
         runner.meta = {'weights_limit': 'not for commercial use'}
         runner.train()
     files = list(tmp_path.glob('*.pth'))

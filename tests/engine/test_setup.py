@@ -125,7 +125,7 @@ def test_a_runner_of_another_type_is_rejected(tmp_path):
     cfg.runner_type = 'FlexibleRunner'
     with (
         pytest.raises(UserError, match=r'runner_type=FlexibleRunner is not supported\. Remove it'),
-        open_runner(cfg, None, progress=False),
+        open_runner(cfg, None, hooks=[]),
     ):
         pass
 
@@ -274,7 +274,7 @@ def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):
     text = Config.pretty_text.fget
     with (
         mock.patch.object(Config, 'pretty_text', property(formatted := mock.Mock(wraps=text))),
-        open_runner(make_config(tmp_path, EPOCHS), None, progress=False) as runner,
+        open_runner(make_config(tmp_path, EPOCHS), None, hooks=[]) as runner,
     ):
         runner.train()
     assert formatted.call_count == 1
@@ -285,7 +285,7 @@ def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):
 def test_a_training_is_not_warned_of_the_hook_that_draws_for_show_dir(tmp_path, recwarn):
     cfg = make_config(tmp_path, EPOCHS)
     cfg.default_hooks.visualization = {'type': SegVisualizationHook}
-    with open_runner(cfg, None, progress=False) as runner:
+    with open_runner(cfg, None, hooks=[]) as runner:
         assert any(isinstance(hook, SegVisualizationHook) for hook in runner.hooks)
     assert not [each for each in recwarn if 'draw' in str(each.message)]
 
@@ -296,11 +296,11 @@ def test_loaders_with_workers_have_a_timeout_if_the_config_sets_none(tmp_path):
     """
     cfg = make_config(tmp_path, EPOCHS, workers=1, get_score=lambda epoch: 0.5)
     cfg.val_dataloader |= {'num_workers': 1, 'timeout': 5}
-    with open_runner(cfg, None, progress=False) as runner:
+    with open_runner(cfg, None, hooks=[]) as runner:
         assert runner.cfg.train_dataloader.timeout == 600
         assert runner.cfg.val_dataloader.timeout == 5
     cfg = make_config(tmp_path / 'other', EPOCHS, workers=0)
-    with open_runner(cfg, None, progress=False) as runner:
+    with open_runner(cfg, None, hooks=[]) as runner:
         assert 'timeout' not in runner.cfg.train_dataloader
 
 
@@ -310,7 +310,7 @@ def test_the_library_of_linear_layers_is_a_setting_and_logged(tmp_path):
     cfg.log_level = 'INFO'
     with (
         mock.patch('mmgcvit.engine.setup.speed_up') as faster,
-        open_runner(cfg, None, progress=False) as runner,
+        open_runner(cfg, None, hooks=[]) as runner,
     ):
         log = Path(runner.log_dir, f'{runner.timestamp}.log')
     assert faster.call_args.args == (runner.model, 'onednn')

@@ -47,7 +47,7 @@ def test_data_workers_are_spawned_where_python_spawns(
     monkeypatch.setattr(engine_runner, 'get_all_start_methods', lambda: [default])
     cfg = make_config(tmp_path, EPOCHS)
     cfg.env_cfg = {'mp_cfg': {'mp_start_method': 'fork'}}
-    with open_runner(cfg, None, progress=False) as runner:
+    with open_runner(cfg, None, hooks=[]) as runner:
         assert multiprocessing.get_start_method(allow_none=True) == expected
         assert runner.cfg.env_cfg.mp_cfg.mp_start_method == 'fork'
 
@@ -56,7 +56,7 @@ def test_a_run_trains_and_validates_on_the_cpu(monkeypatch, tmp_path):
     """torch raises an error here where a tensor is moved to an Apple GPU."""
     monkeypatch.setattr(utils, 'DEVICE', 'mps')
     cfg = make_config(tmp_path, EPOCHS, get_score=lambda: 1.0)
-    with open_runner(cfg, None, progress=False) as runner:
+    with open_runner(cfg, None, hooks=[]) as runner:
         runner.train()
     assert {weight.device.type for weight in runner.model.parameters()} == {'cpu'}
 

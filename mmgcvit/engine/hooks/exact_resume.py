@@ -176,9 +176,12 @@ class NewScheduleHook(Hook):
 
     # Run after ExactResumeHook, which compares the settings of the data.
     priority = 'LOWEST'
+    is_changed = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Replace what schedulers have set in the checkpoint by their first values."""
+        if not get_resumed_checkpoint(runner):
+            return
         changes = log_changes(runner.cfg, checkpoint['meta'])
         self.is_changed = any(change.startswith(SCHEDULE_SETTINGS) for change in changes)
         self.is_changed |= getattr(runner.train_loop, 'has_new_settings', False)
