@@ -16,10 +16,16 @@ class UserError(ValueError):
     """An error that the user can fix.
 
     Control characters in its message, such as those of file names, are escaped.
+
+    Args:
+        message: What was given, what is allowed, and what to do, in terms of Python and configs.
+        arguments: The names of the arguments by which it can be done, such as ``'work_dir'``. A
+            command that has options of these names adds them to the message.
     """
 
-    def __init__(self, message: str):
+    def __init__(self, message: str, arguments: Sequence[str] = ()):
         super().__init__(escape_controls(message))
+        self.arguments = tuple(arguments)
 
 
 class CheckpointError(UserError):

@@ -1,6 +1,6 @@
 """Without what macOS lacks, a command predicts, and trains with a spawned data worker, on the CPU.
 
-Modules: `mmgcvit/host/device.py`, `mmgcvit/engine/interrupts.py`, `mmgcvit/engine/work_dir.py`.
+Modules: `mmgcvit/host/device.py`, `mmgcvit/engine/interrupts.py`, `mmgcvit/engine/runner.py`.
 """
 
 import sys

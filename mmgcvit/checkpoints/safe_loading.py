@@ -30,28 +30,28 @@ class Checkpoint:
     ) -> tuple[Callable[..., 'Checkpoint'], tuple[str | Path | bool | None, ...]]:
         return read_for_mmengine, (self.source, self.work_dir, self.is_resumed)
 
+    def take_content(self) -> dict[str, Any]:
+        """Return the content, and keep none of it: its memory is the caller's, although others may
+        still have this object.
+        """
+        content = dict(self.content)
+        self.content.clear()
+        return content
+
 
 @contextmanager
-def safe_checkpoint_loading(
-    work_dir: str | Path | None = None, checkpoint: Checkpoint | None = None
-) -> Iterator[None]:
+def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[None]:
     """Context manager in which mmengine, anywhere in this process, loads checkpoints by
     :func:`read_for_mmengine`.
 
-    It replaces the loaders of ``CheckpointLoader``, which run code that files name. When mmengine
-    first loads the source of ``checkpoint``, it gets the content and does not read the file again.
+    It replaces the loaders of ``CheckpointLoader``, which run code that files name. Local files and
+    URLs are covered, but not mmengine's ``torchvision://`` etc.
     """
-    contents = {checkpoint.source: checkpoint.content} if checkpoint else {}
-    del checkpoint  # so that mmengine frees the content after loading
 
-    # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by
-    # files_as_data backend".
-    def load_from_files_as_data(filename: str | Path, *_: Any) -> dict[str, Any]:
-        source = str(filename)
-        return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
+    def load_from_source(filename: str | Path, *_: Any) -> dict[str, Any]:
+        return read_for_mmengine(str(filename), work_dir).content
 
-    # By prefix of the path: local files ('') and URLs, but not mmengine's torchvision:// etc.
-    loaders = dict.fromkeys(('', *URL_SCHEMES), load_from_files_as_data)
+    loaders = dict.fromkeys(('', *URL_SCHEMES), load_from_source)  # by prefix of the path
     previous_loaders = {prefix: get_checkpoint_loaders()[prefix] for prefix in loaders}
     get_checkpoint_loaders().update(loaders)
     try:

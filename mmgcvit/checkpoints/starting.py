@@ -25,7 +25,7 @@ def select_initial(
     model: nn.Module,
     checkpoint: Checkpoint,
     classes: ClassMatch | None = None,
-    is_start: bool = False,
+    same_model: bool = False,
 ) -> InitialWeights:
     """Select those tensors of a ``load_from`` checkpoint that fit a model, which may have heads of
     other classes or another kind.
@@ -38,15 +38,15 @@ def select_initial(
         model: The model to train.
         checkpoint: The checkpoint. Its state dict is replaced by the selected tensors.
         classes: The names of the classes of both, if they are known.
-        is_start: Whether all of the model must be in the checkpoint, and nothing else.
+        same_model: Whether all of the model must be in the checkpoint, and nothing else.
 
     Raises:
         CheckpointError: A part has all tensors of the model's and others.
-        MisfitError: The backbone or nothing fits; with ``is_start`` also if the rest of the model
+        MisfitError: The backbone or nothing fits; with ``same_model`` also if the rest of the model
             does not, or if the names of the classes are not known.
     """
     source = checkpoint.source
-    if is_start and classes is None:
+    if same_model and classes is None:
         raise MisfitError(
             f'{source} does not have the names of its classes, by which their weights are kept. '
             f'Use the checkpoint of a run (.pth), or {BACKBONE_ALONE}'
@@ -54,7 +54,7 @@ def select_initial(
     tensors = checkpoint.content.get('state_dict', {})
     settings = get_backbone_settings(checkpoint.content.get('meta', {}))
     loaded, expected = prepare_tensors(model, tensors, source, checkpoint.is_resumed, settings)
-    advice = START_ADVICE if is_start else advise_config(source, loaded)
+    advice = START_ADVICE if same_model else advise_config(source, loaded)
     unexpected = [name for name in loaded if name not in expected]
     # A classifier's backbone has fewer output norms than a detector's, for example.
     foreign = list_foreign(loaded, expected, BACKBONE)
@@ -93,16 +93,16 @@ def select_initial(
     if not whole:
         raise MisfitError(f'no tensor of {source} fits. {advice}')
     different = {*list_parts(misfit + missing), *others}
-    if is_start and different:
+    if same_model and different:
         raise MisfitError(
             f'{source} has another model than the one to train. They differ in '
-            f'{shorten(sorted(different))}. {START_ADVICE}'
+            f'{shorten(sorted(different))}. {START_ADVICE}',
         )
     # Buffers such as masks may contain infinity, and do so from the start.
     check_finite(source, {x: loaded[x] for x in taken if expected[x].isfinite().all()})
     checkpoint.content['state_dict'] = whole
     report = format_initial(source, taken, misfit, missing, others)
-    if classes and (is_start or by_class):
+    if classes and (same_model or by_class):
         report += f'; {classes.describe()}'
     return InitialWeights(report, by_class)
 

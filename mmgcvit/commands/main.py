@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import warnings
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -21,7 +22,7 @@ from ..host.private_api import NEEDLESS_WARNINGS
 from ..ops.requirements import PIP_PACKAGES, format_missing
 from ..version import __version__
 from .habits import read_habits
-from .options import parse_args
+from .options import list_usable_options, parse_args
 
 # The help text of each command. The module of check-data is check_data.py, and so on.
 COMMANDS = {
@@ -149,6 +150,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
         # they wait for. OpenMP reads the variables when torch is imported.
         os.environ.update(WAITING)
     name = command if isinstance(command, str) else Path(command.__file__).stem
+    args = Namespace()  # of an error before they are parsed
     try:
         if isinstance(command, str):
             command = import_module(f'.{name.replace("-", "_")}', __package__)
@@ -160,7 +162,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
         print('interrupted')
         raise SystemExit(get_exit_code(interrupt)) from None
     except Exception as error:
-        message = explain_error(error)
+        message = explain_error(error, args)
         if message is None:
             raise
         raise SystemExit(f'{name}: {message}') from error
@@ -168,9 +170,16 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
         raise SystemExit(code)
 
 
-def explain_error(error: Exception) -> str | None:
-    """Return the message of an error that the user can fix, or None for another one."""
+def explain_error(error: Exception, args: Namespace) -> str | None:
+    """Return the message of an error that the user can fix, or None for another one.
+
+    If the command, which has got ``args``, has options for what the message advises, a sentence
+    names them.
+    """
     if isinstance(error, UserError):
+        options = list_usable_options(error.arguments, args)
+        if options:
+            return f'{str(error).rstrip(".")}. Options for this: {", ".join(options)}'
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name in PIP_PACKAGES:
         return format_missing('this command', error.name)

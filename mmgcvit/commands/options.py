@@ -61,6 +61,19 @@ def format_epilog(command: ModuleType) -> str | None:
     return f'Example: {command.EXAMPLE}. More: {command.PAGE}'
 
 
+def list_usable_options(names: Sequence[str], args: Namespace) -> list[str]:
+    """Return the options of a command that are called like arguments of the library.
+
+    Those of :data:`OPTIONS` need ``--data``.
+    """
+    has_data = bool(getattr(args, 'data', None))
+    return [
+        format_option(name)
+        for name in names
+        if hasattr(args, name) and (has_data or name not in OPTIONS)
+    ]
+
+
 def add_common_options(parser: ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
     """Add the options that ``mmgcvit train`` and ``mmgcvit test`` share.
 

@@ -2,7 +2,10 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..errors import UserError
+from ..host.config import can_draw_predictions, get_type_name
 from ..host.files import check_target, expand_user, make_portable_path
 from ..predict.model_files import find_model_files
 from .options import (
@@ -13,6 +16,10 @@ from .options import (
     hide_gpus,
     print_newer_files,
 )
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.hooks import Hook
 
 EXAMPLE = 'mmgcvit test work_dirs/photos'
 PAGE = 'docs/commands.md'  # explains the command
@@ -46,9 +53,10 @@ def main(args: Namespace) -> None:
         find_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
     from ..engine.ranks import run_rank
-    from ..engine.setup import apply_options, check_machine
+    from ..engine.setup import check_machine
     from ..engine.test import run_test
     from ..own.runs.run_data import locate_data
+    from .configs import apply_options
 
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)
@@ -65,8 +73,25 @@ def main(args: Namespace) -> None:
         run_test(
             cfg,
             files.checkpoint,
-            show_dir=args.show_dir,
             out=args.out,
             tta=args.tta,
             progress=args.progress,
+            hooks=list_hooks(cfg, args.show_dir),
         )
+
+
+def list_hooks(cfg: 'Config', show_dir: str | None) -> list['Hook']:
+    """Return the hook that draws the predictions into a folder, if there is one.
+
+    Raise a UserError if they cannot be drawn.
+    """
+    from ..own.hooks import ShowDirHook
+
+    if not show_dir:
+        return []
+    if not can_draw_predictions(cfg):
+        raise UserError(
+            f'predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")} cannot be '
+            'drawn by --show-dir. Use the visualization hook of that package (docs/other_tasks.md)'
+        )
+    return [ShowDirHook(show_dir)]

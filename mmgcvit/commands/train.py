@@ -1,5 +1,6 @@
 """Train a model: mmgcvit train CONFIG [options]."""
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -7,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import MisfitError, UserError, escape_controls
+from ..errors import MisfitError, UserError, escape_controls, format_count
 from ..host.config import LOADERS, TRACKERS, check_config, locate_config, read_config
 from ..host.files import make_portable_path
-from ..own.runs.made import choose_work_dir
+from ..own.runs.made import NUM_UNCORRECTED, START, choose_work_dir
 from ..own.training.options import OPTIONS, Options, format_option, make_options
-from ..runs.folder import START, RunFolder, get_started_with
+from ..runs.folder import RunFolder, get_started_with
 from .options import (
     CONFIG,
     add_common_options,
@@ -121,9 +122,10 @@ def train_config(args: Namespace) -> None:
     if args.launcher == 'none':
         check_config(args.config)
     from ..engine.ranks import join_process_group, run_rank
-    from ..engine.setup import apply_options, check_machine
+    from ..engine.setup import check_machine
     from ..host.runners import call_on_rank_0, get_timeout
     from ..own.runs.run_data import locate_data
+    from .configs import apply_options
 
     with run_rank(args.launcher, args.local_rank), ExitStack() as stack:
         check_machine(args.device, args.launcher)
@@ -159,8 +161,9 @@ def train_folder(args: Namespace, given: Options) -> None:
             similar_classes=given.similar_classes,
         )
     # Imported after the data is read, because they import torch, which takes seconds.
-    from ..engine.setup import apply_options, check_machine
+    from ..engine.setup import check_machine
     from ..own.judging.run_score import judge_run
+    from .configs import apply_options
 
     check_machine(args.device)
     with run.lock():
@@ -194,10 +197,20 @@ def list_cfg_options(args: Namespace, given: Options, is_resumed: bool) -> list[
 def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: bool) -> None:
     """Train in a locked work dir. ``recipe`` is the config without the user's options.
 
-    Raise a MisfitError, which names the options to change, if ``--start`` is another model.
+    What :mod:`mmgcvit.own.training` has noted in a config about the start of a run also holds for
+    those that resume it. Raise a MisfitError, which names the options to change, if ``--start`` is
+    another model.
     """
+    from ..checkpoints.licences import LIMIT
     from ..engine.train import train
 
+    started_with = get_started_with(cfg)
+    num_uncorrected = started_with.get(NUM_UNCORRECTED)
+    is_rank_0 = os.environ.get('RANK', '0') == '0'
+    if num_uncorrected and is_rank_0:
+        images = format_count(num_uncorrected, 'training image')
+        print(f'{images} with labels that a model made and nobody has corrected (--pseudo-labels)')
+    limit = started_with.get(LIMIT)
     try:
         train(
             cfg,
@@ -209,11 +222,17 @@ def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: boo
             progress=progress,
             patience=args.patience,
             recipe=recipe,
+            same_model=bool(started_with.get(START)),
+            meta={LIMIT: limit} if limit else {},
         )
     except MisfitError as error:
-        if not get_started_with(cfg).get(START):
+        if not started_with.get(START):
             raise
         raise MisfitError(f'{error}. {START_ADVICE}') from error
+    except KeyboardInterrupt:
+        if is_rank_0:
+            print('to continue: the same command with --resume (without --overwrite)')
+        raise
 
 
 def start_run(

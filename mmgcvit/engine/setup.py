@@ -5,35 +5,23 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from itertools import chain
-from pathlib import Path
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
 
 from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
-from ..errors import UserError, get_first_line
-from ..host.config import LOADERS, override_settings, parse_cfg_options
+from ..errors import UserError
+from ..host.config import LOADERS
 from ..host.device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
-from ..host.files import make_portable_path
-from ..own.runs.run_data import note_work_dir
-from .hooks.compile_backbone import CudnnBenchmarkHook
-from .hooks.encode_masks import EncodeMasksHook
-from .hooks.loader_check import FEWER_WORKERS, MORE_MEMORY, ONE_IMAGE
-from .hooks.progress import open_progress
-from .work_dir import FormattedConfig, Runner
+from .loader_errors import explain_loader_errors
+from .runner import FormattedConfig, Runner
 
 # In seconds. Without a timeout, a run waits for ever for a data worker that cannot pass its batch
 # on.
 LOADER_TIMEOUT = 600
-# What may have gone wrong in a data worker, and what to do.
-WORKER_ADVICE = (
-    'The memory or /dev/shm, through which data workers pass batches on, may be full. '
-    f'Use {MORE_MEMORY} or {FEWER_WORKERS}. '
-    'For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
-)
 
 
 def check_machine(device: str, launcher: str = 'none') -> None:
@@ -46,8 +34,8 @@ def check_machine(device: str, launcher: str = 'none') -> None:
     if gpu.index is not None:
         if launcher != 'none':
             raise UserError(
-                'with --launcher, choose GPUs with CUDA_VISIBLE_DEVICES, not with --device '
-                f'{device}'
+                f'with a launcher, choose GPUs with CUDA_VISIBLE_DEVICES, not with device={device}',
+                arguments=['device'],
             )
         torch.cuda.set_device(gpu)
     # As before torch 1.12, let GPUs round the inputs of float32 products to 10 bits of mantissa, as
@@ -56,53 +44,15 @@ def check_machine(device: str, launcher: str = 'none') -> None:
     disable_cudnn_attention()
 
 
-def apply_options(
-    cfg: Config,
-    options: Sequence[str] | None = None,
-    work_dir: str | Path | None = None,
-    launcher: str = 'none',
-) -> Config:
-    """Return a copy of a config from :func:`.locate_data` with the options ``--cfg-options``, the
-    launcher and the work dir (default: the config's, else ``work_dirs/CONFIG_NAME``).
-    """
-    changed = deepcopy(cfg)
-    override_settings(changed, parse_cfg_options(options), make_portable_path(cfg.filename))
-    changed.launcher = launcher
-    default = f'work_dirs/{Path(cfg.filename).stem}'
-    # mmengine would drop link/.. from a path.
-    note_work_dir(changed, Path(work_dir or changed.get('work_dir') or default))
-    return changed
-
-
 @contextmanager
-def explain_loader_errors() -> Iterator[None]:
-    """Turn errors of data workers, and of batch norms that get one value, into a UserError of one
-    line.
-    """
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        message = str(error)
-        if isinstance(error, UserError) and message.startswith('Caught '):
-            # The last line of a worker's traceback is the error's type and message.
-            reason = message.splitlines()[-1].partition(': ')[2]
-        elif message.startswith('Expected more than 1 value per channel'):
-            reason = ONE_IMAGE
-        elif message.startswith(('DataLoader worker (', 'DataLoader timed out')):
-            reason = f'{get_first_line(error).rstrip(". ")}. {WORKER_ADVICE}'
-        else:
-            raise
-        raise UserError(reason) from error
+def open_runner(
+    cfg: Config, checkpoint: Checkpoint | None, hooks: Sequence[Hook]
+) -> Iterator[Runner]:
+    """Yield a runner of a config, which loads ``checkpoint`` as its ``load_from``, with hooks
+    beside the config's.
 
-
-@contextmanager
-def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> Iterator[Runner]:
-    """Yield mmengine's runner of a config, which gets the content of ``checkpoint`` for its
-    ``load_from``.
-
-    Until the context ends, load checkpoints safely, explain the errors of data workers and, if
-    ``progress``, show the progress. The config's dataloaders are changed in place
-    (:func:`complete_loader`).
+    Until the context ends, load checkpoints safely, and explain the errors of data workers. The
+    config's dataloaders are changed in place (:func:`complete_loader`).
     """
     runner_type = cfg.get('runner_type', 'Runner')
     if runner_type != 'Runner':
@@ -112,19 +62,13 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
     num_cpus = count_cpus()
     for loader in filter(None, map(cfg.get, LOADERS)):
         complete_loader(loader, num_cpus)
-    with (
-        safe_checkpoint_loading(cfg.work_dir, checkpoint),
-        open_progress(progress) as hook,
-        explain_loader_errors(),
-    ):
-        del checkpoint  # mmengine frees its content after loading
+    with safe_checkpoint_loading(cfg.work_dir), explain_loader_errors():
         with warnings.catch_warnings():
-            # mmseg's hook, which only draws for --show-dir, warns of it in each training.
+            # mmseg's hook, which only draws in tests, warns of it in each training.
             warnings.filterwarnings('ignore', 'The draw is False')
             runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
-        runner.register_hook(CudnnBenchmarkHook())
-        runner.register_hook(EncodeMasksHook())
-        if hook:
+        runner.checkpoint = checkpoint
+        for hook in hooks:
             runner.register_hook(hook)
         yield runner
 

@@ -2,11 +2,12 @@
 mmengine's Runner.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -18,28 +19,24 @@ from ..checkpoints.safe_loading import Checkpoint
 from ..checkpoints.starting import select_initial
 from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
 from ..datasets.transforms import skip_unreadable
-from ..errors import UserError, format_count
+from ..errors import UserError
 from ..host.config import TRACKERS, get_type_name, read_config
 from ..host.files import write_text
 from ..host.private_api import stop_workers
 from ..host.runners import call_on_rank_0, get_timeout
 from ..ops.requirements import check_installed
 from ..predict.loading import collect_dataset_metas
-from ..runs.folder import INTERRUPTED_FILE, NUM_UNCORRECTED, START, get_started_with
+from ..runs.folder import INTERRUPTED_FILE
 from .data import check_data
-from .hooks.exact_resume import NewScheduleHook
-from .hooks.initial_weights import InitialWeightsHook
-from .hooks.loader_check import LoaderCheckHook
-from .hooks.patience import PatienceHook
-from .hooks.progress import SummaryHook
-from .hooks.signals import SignalHook
+from .hooks.lists import list_train_hooks
+from .hooks.progress import open_progress
 from .interrupts import get_signal, handle_signals
-from .ranks import is_lost_rank
+from .runner import Runner
 from .setup import open_runner
 from .unread import check_settings
-from .work_dir import Runner, StartHook, choose_checkpoint
+from .work_dir import choose_checkpoint
 
-# --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
+# Mixed precision replaces these types of optimizer wrappers. Other types raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper')
 
 
@@ -53,13 +50,30 @@ def train(
     progress: bool = False,
     patience: int | None = None,
     recipe: Config | None = None,
+    same_model: bool = False,
+    meta: Mapping[str, Any] | None = None,
 ) -> None:
     """Train with a config from :func:`.setup.apply_options`. It is not changed.
 
-    The work dir must be locked, and the process group joined. ``recipe`` is the config without the
-    user's options, by default as in its file: the learning rate is for its batch size. The other
-    arguments are the options of ``mmgcvit train``. Raise a UserError if an option, the config, the
-    checkpoint or the data is invalid.
+    The work dir must be locked, and the process group joined.
+
+    Args:
+        cfg: The config.
+        amp: Whether to train in mixed precision.
+        auto_scale_lr: Whether to scale the learning rate to the effective batch size.
+        resume: The checkpoint to resume from, or ``'auto'`` for the latest one of the work dir.
+        overwrite: Whether to remove the checkpoints of an earlier run after the first iteration.
+        log_to: The names of :data:`.TRACKERS` to which the run also logs.
+        progress: Whether to show progress bars, and write the log only to its file.
+        patience: After so many validations without a better score, the training stops.
+        recipe: The config without the user's options, by default as in its file: the learning rate
+            is for its batch size.
+        same_model: Whether ``load_from`` must be a checkpoint of the same model, whose classes are
+            matched by name. By default, parts that do not fit are left out.
+        meta: What checkpoints also have in their ``meta``, in built-in types.
+
+    Raises:
+        UserError: An argument, the config, the checkpoint or the data is invalid.
     """
     check_settings(cfg)
     if recipe is None:
@@ -79,48 +93,34 @@ def train(
     cfg.resume = checkpoint is not None and checkpoint.is_resumed
     cfg.load_from = checkpoint and checkpoint.source
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'], timeout=timeout)
-    with open_runner(cfg, checkpoint, progress) as runner:
+    with (
+        open_progress(progress) as progress_hook,
+        open_runner(cfg, checkpoint, list_train_hooks(progress_hook, patience)) as runner,
+    ):
         if warning:
             runner.logger.warning(warning)
-        log_uncorrected(runner, cfg)
+        runner.meta = meta or {}
         if checkpoint:
-            prepare_start(runner, cfg, checkpoint)
-        runner.register_hook(LoaderCheckHook())
-        del checkpoint  # mmengine frees its content after loading
-        runner.register_hook(SignalHook())
-        runner.register_hook(StartHook())
-        runner.register_hook(SummaryHook())
-        if patience:
-            runner.register_hook(PatienceHook(patience))
+            prepare_start(runner, cfg, checkpoint, same_model)
         run_until_signal(runner)
 
 
-def prepare_start(runner: Runner, cfg: Config, checkpoint: Checkpoint) -> None:
+def prepare_start(
+    runner: Runner, cfg: Config, checkpoint: Checkpoint, same_model: bool = False
+) -> None:
     """Fit a checkpoint to the model of a runner that resumes from it, or starts from its weights.
 
-    Raise a CheckpointError if it does not fit.
+    Raise a CheckpointError if it does not fit. ``same_model`` is that of :func:`train`.
     """
     if checkpoint.is_resumed:
         fit_checkpoint(runner.model, checkpoint)
-        runner.register_hook(NewScheduleHook())
         return
-    weights = select_initial(
+    runner.initial_weights = select_initial(
         runner.model,
         checkpoint,
         classes=find_class_match(cfg, checkpoint),
-        is_start=bool(get_started_with(cfg).get(START)),
+        same_model=same_model,
     )
-    runner.register_hook(InitialWeightsHook(weights), priority='HIGHEST')
-
-
-def log_uncorrected(runner: Runner, cfg: Config) -> None:
-    """Log how many training images of a run of ``train --data`` have labels of a model."""
-    num_uncorrected = get_started_with(cfg).get(NUM_UNCORRECTED)
-    if num_uncorrected:
-        images = format_count(num_uncorrected, 'training image')
-        runner.logger.info(
-            f'{images} with labels that a model made and nobody has corrected (--pseudo-labels)'
-        )
 
 
 def find_class_match(cfg: Config, checkpoint: Checkpoint) -> ClassMatch | None:
@@ -163,16 +163,15 @@ def run_until_signal(runner: Runner) -> None:
 
 @contextmanager
 def follow_interrupt(note: Path) -> Iterator[None]:
-    """Where another rank is lost because a signal has ended it, raise the KeyboardInterrupt that it
-    has raised.
+    """After an error, raise the KeyboardInterrupt of another rank if a signal has ended one.
 
-    A signal in a validation ends the ranks of its machine at once. Those of other machines meet the
-    lost rank, and then read its note.
+    A signal in a validation ends the ranks of its machine at once. Those of other machines miss
+    them, which torch raises as a RuntimeError, and then read the note.
     """
     try:
         yield
     except RuntimeError as error:
-        number = read_interrupt(note) if is_lost_rank(error) else None
+        number = read_interrupt(note)
         if number is None:
             raise
         raise KeyboardInterrupt(number) from error
@@ -199,28 +198,33 @@ def log_interrupt(runner: Runner) -> None:
     for hook in runner.hooks:
         if getattr(hook, 'last_ckpt', None):
             advice = (
-                f'checkpoint: {hook.last_ckpt}\ncontinue with the same command and --resume '
-                '(without --overwrite and CHECKPOINT)'
+                f'checkpoint: {hook.last_ckpt}\ncontinue by resuming the run (resume=True, '
+                'without load_from)'
             )
     runner.logger.warning(f'interrupted after iteration {runner.iter}; {advice}')
 
 
 def enable_amp(cfg: Config) -> None:
-    """For ``--amp``, enable mixed precision."""
+    """Enable mixed precision."""
     if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU, and torch finds none. Remove --amp')
+        raise UserError(
+            'mixed precision (amp) needs a GPU, and torch finds none. Train without it',
+            arguments=['amp'],
+        )
     wrapper = get_type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if wrapper not in WRAPPERS_FOR_AMP:
         raise UserError(
-            f'--amp: the config has optim_wrapper.type={wrapper}. Set OptimWrapper, or remove --amp'
+            f'mixed precision (amp): the config has optim_wrapper.type={wrapper}. Set '
+            'OptimWrapper, or train without it',
+            arguments=['amp'],
         )
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
-    """For ``--log-to``, add mmengine's visualization backends."""
-    check_installed('--log-to', *names)
+    """Add mmengine's visualization backends of these :data:`.TRACKERS`."""
+    check_installed(f'logging to {" and ".join(names)}', *names)
     if not names:
         return
     visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
@@ -247,8 +251,9 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str | No
     file_steps = count_steps(file_cfg)
     if scaling.get('enable') and base is None:
         raise UserError(
-            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, for which its '
-            'learning rate is. Set it, or remove --auto-scale-lr'
+            'auto_scale_lr: the config has no auto_scale_lr.base_batch_size, for which its '
+            'learning rate is. Set it, or do not scale',
+            arguments=['auto_scale_lr'],
         )
     if not base or not batch_size:
         return None
@@ -262,8 +267,8 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str | No
         return None
     return (
         f'The learning rate is for an effective batch size of {recipe}; this run has {size} '
-        f'({world_size} x {batch_size} x {steps}: processes x images x accumulation steps). Add '
-        '--auto-scale-lr, or change the batch size'
+        f'({world_size} x {batch_size} x {steps}: processes x images x accumulation steps). Set '
+        'auto_scale_lr, or change the batch size'
     )
 
 

@@ -116,10 +116,13 @@ def predicts_softmax(head: Any) -> bool:
 
 def replace_globals(function: FunctionType, **replaced: Any) -> FunctionType:
     """Return a copy of a function that finds other values under some global names. The function
-    itself stays as it is.
+    itself stays as it is. Raise a NameError if it does not use one of the names.
 
     For mmdet's CocoMetric, which names its evaluation. Goes when that is a class attribute.
     """
+    unused = {*replaced} - {*function.__code__.co_names}
+    if unused:
+        raise NameError(f'{function.__qualname__} does not use {", ".join(sorted(unused))}')
     names = {**function.__globals__, **replaced}
     return FunctionType(
         code=function.__code__,

@@ -23,7 +23,6 @@ from ..checkpoints.reading import read_metadata, resolve_file
 from ..checkpoints.safe_loading import Checkpoint
 from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
 from ..datasets.decoding import get_decoding_settings
-from ..engine.model_keys import check_model_keys
 from ..errors import MANY, UserError, escape_controls, shorten
 from ..host.config import get_type_name
 from ..host.device import resolve_device
@@ -57,7 +56,6 @@ def load_model(
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs
     # simultaneously (gh-106905).
     with BUILD_LOCK:
-        check_model_keys(files.cfg)
         meta = checkpoint.content['meta']
         predictor = replace(
             build_predictor(files.cfg, files.config, meta),

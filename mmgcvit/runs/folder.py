@@ -53,11 +53,6 @@ LOGGED_SCALARS = '*/vis_data/scalars.json'
 # A variable of the config of a run on a folder of data: the folder of the data, and the options of
 # the run, also those by default.
 STARTED_WITH = 'started_with'
-# The key of it for the weights from which the run starts.
-START = 'start'
-# The key of it for the number of training images with labels that a model made and nobody has
-# corrected.
-NUM_UNCORRECTED = 'uncorrected_images'
 # The key of a checkpoint's ``meta`` for the run's settings in types of JSON.
 SETTINGS = 'settings'
 

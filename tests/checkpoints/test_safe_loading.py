@@ -14,7 +14,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, Runner
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.checkpoints.safe_loading import Checkpoint, read_for_mmengine, safe_checkpoint_loading
+from mmgcvit.checkpoints.safe_loading import read_for_mmengine, safe_checkpoint_loading
 from mmgcvit.engine.hooks.checkpoint import SafeLoadHook
 from mmgcvit.errors import CheckpointError
 
@@ -30,7 +30,7 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize('command', [nullcontext, safe_checkpoint_loading])
-def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context(command):
+def test_the_hook_covers_a_run_also_within_a_commands_context(command):
     """Files and URLs are covered, and mmengine's loaders are restored."""
     runner = SimpleNamespace(work_dir='run')
     hook = SafeLoadHook()
@@ -44,14 +44,6 @@ def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context(command):
         hook.after_run(runner)
         assert before == CheckpointLoader._schemes
     assert schemes == CheckpointLoader._schemes
-
-
-def test_mmengine_gets_a_given_content_once_and_then_reads_the_file(file):
-    torch.save({'state_dict': WEIGHTS}, file)
-    given = Checkpoint(str(file), {'state_dict': {}}, None, True)
-    with safe_checkpoint_loading(checkpoint=given):
-        assert CheckpointLoader.load_checkpoint(str(file)) is given.content
-        assert CheckpointLoader.load_checkpoint(str(file))['state_dict'] == WEIGHTS
 
 
 def test_a_pickled_checkpoint_names_its_file_which_other_ranks_read(file):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from unittest.mock import Mock
@@ -19,6 +20,7 @@ from mmgcvit.commands.main import (
     MALLOPT_PARAMETERS,
     WAITING,
     OutputFile,
+    explain_error,
     hide_warnings,
     run_command,
 )
@@ -157,6 +159,24 @@ def test_errors_that_a_user_can_fix_are_one_sentence(error, sentence, command):
     script.__file__ = 'script.py'
     assert run_made() == f'made: {sentence}'
     assert run_made(command=script) == f'script: {sentence}'
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'options', 'sentence'),
+    [
+        (['resume', 'work_dir'], {'resume': None, 'work_dir': 'a'}, ': --resume, --work-dir'),
+        (['work_dir'], {'resume': None}, None),
+        (['workers', 'resume'], {'resume': None, 'workers': None, 'data': None}, ': --resume'),
+        (['workers'], {'workers': None, 'data': ['photos']}, ': --workers'),
+    ],
+)
+def test_the_options_for_what_an_error_advises_are_named_if_the_command_has_them(
+    arguments, options, sentence
+):
+    """Options for own data need --data."""
+    error = UserError('take another.', arguments=arguments)
+    expected = f'take another. Options for this{sentence}' if sentence else 'take another.'
+    assert explain_error(error, Namespace(**options)) == expected
 
 
 @pytest.mark.parametrize('error', [KeyError('x'), OSError(errno.EINVAL, 'no')])

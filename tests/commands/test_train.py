@@ -198,7 +198,7 @@ def steps(monkeypatch, empty_folder):
     Path('photos').mkdir()
     places = {
         'read_folders': 'mmgcvit.own.data.formats',
-        'apply_options': 'mmgcvit.engine.setup',
+        'apply_options': 'mmgcvit.commands.configs',
         'check_machine': 'mmgcvit.engine.setup',
         'judge_run': 'mmgcvit.own.judging.run_score',
         'start_run': 'mmgcvit.commands.train',
@@ -253,3 +253,26 @@ def test_a_resumed_run_takes_another_number_of_workers(workers, is_resumed):
     settings = train.list_cfg_options(args, train.read_data_options(args), is_resumed)
     loaders = ('train', 'val', 'test') if is_resumed and workers is not None else ()
     assert settings == [*(f'{name}_dataloader.num_workers={workers}' for name in loaders), 'a=1']
+
+
+@pytest.mark.parametrize(
+    ('started_with', 'expected', 'said'),
+    [
+        ({}, (False, {}), ''),
+        ({'start': None, 'uncorrected_images': 0, 'weights_limit': None}, (False, {}), ''),
+        (
+            {'start': 'run', 'uncorrected_images': 2, 'weights_limit': 'not for commercial use'},
+            (True, {'weights_limit': 'not for commercial use'}),
+            '2 training images with labels that a model made and nobody has corrected',
+        ),
+    ],
+)
+def test_what_a_config_notes_about_its_start_is_passed_on_and_said(
+    started_with, expected, said, monkeypatch, capsys
+):
+    monkeypatch.setattr('mmgcvit.engine.train.train', trained := mock.Mock())
+    cfg = Config({'started_with': started_with})
+    train.run_training(cfg, cfg, parse('config.py'), progress=False)
+    passed = trained.call_args.kwargs
+    assert (passed['same_model'], passed['meta']) == expected
+    assert capsys.readouterr().out.startswith(said)

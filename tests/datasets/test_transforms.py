@@ -19,7 +19,7 @@ from mmgcvit.datasets.transforms import (
     choose_corner,
     skip_unreadable,
 )
-from mmgcvit.engine.setup import explain_loader_errors
+from mmgcvit.engine.loader_errors import explain_loader_errors
 from mmgcvit.errors import UserError
 from mmgcvit.host.config import enter_scope
 from mmgcvit.registry import TRANSFORMS

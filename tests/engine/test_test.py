@@ -49,7 +49,7 @@ def run_test(folder, **settings):
         }
     )
     tta = 'tta_model' in settings
-    engine.run_test(cfg, 'run', show_dir=None, out=None, tta=tta, progress=False)
+    engine.run_test(cfg, 'run', tta=tta)
     return cfg
 
 
@@ -62,10 +62,6 @@ def test_a_test_is_checked_and_prepared(unscored, steps, tmp_path):
     assert steps.check_data.call_args.args[1] == ['test_dataloader']
     assert steps.disable_lora.call_args.args == (cfg.model,)
     assert steps.check_class_names.call_args.args == ('x.pth', ['dog', 'cow'], ('cat', 'dog'))
-    assert [type(call.args[0]).__name__ for call in runner.register_hook.call_args_list] == [
-        'LoaderCheckHook',
-        'SignalHook',
-    ]
     start = runner.test_loop.dataloader.worker_init_fn
     assert (start.func, start.args) == (start_worker, (mock.sentinel.own,))
     said = [call.args[0] for call in runner.logger.warning.call_args_list]

@@ -14,7 +14,8 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.engine.work_dir import Runner, StartHook, choose_checkpoint
+from mmgcvit.engine.runner import Runner
+from mmgcvit.engine.work_dir import StartHook, choose_checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.runs import lock as run_lock
 from mmgcvit.runs.folder import LOCK_FILE, RunFolder
@@ -71,7 +72,7 @@ def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     assert get_choice(work_dir, earlier) == (True, earlier, True)
     cfg = Config({'work_dir': str(work_dir)})
     assert choose_checkpoint(cfg, None, overwrite=True) is None
-    with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
+    with pytest.raises(CheckpointError, match=r'resume=nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
     cfg.load_from = earlier
     message = r'the run would remove load_from=.*epoch_1\.pth from its work dir'
@@ -183,7 +184,7 @@ def test_resuming_from_weights_only_is_rejected(train, run):
     message = train('--resume', weights)[1]
     assert f'{weights} has no optimizer and no message_hub and no data_position' in message
     assert not list(run.glob('*.pth'))
-    assert f'--cfg-options load_from={weights}' in message
+    assert f'set load_from={weights}' in message
     assert train(settings=[f'load_from={weights}'])[0] == 0
 
 

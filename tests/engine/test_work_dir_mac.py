@@ -1,7 +1,7 @@
 """On a Mac, where Python spawns processes and mmengine finds an Apple GPU, a run spawns its data
 workers and trains on the CPU.
 
-Modules: `mmgcvit/engine/work_dir.py`.
+Modules: `mmgcvit/engine/runner.py`.
 """
 
 import multiprocessing
@@ -13,10 +13,10 @@ from mmengine.device import utils
 from mmengine.model import MMDistributedDataParallel
 from torch import distributed, nn
 
-from mmgcvit.engine import work_dir
+from mmgcvit.engine import runner as engine_runner
 from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
+from mmgcvit.engine.runner import Runner
 from mmgcvit.engine.setup import open_runner
-from mmgcvit.engine.work_dir import Runner
 
 from .random_training import EPOCHS, make_config
 
@@ -44,10 +44,10 @@ def test_data_workers_are_spawned_where_python_spawns(
 ):
     """The configs' ``mp_start_method='fork'`` is for other systems."""
     set_start_method(method)
-    monkeypatch.setattr(work_dir, 'get_all_start_methods', lambda: [default])
+    monkeypatch.setattr(engine_runner, 'get_all_start_methods', lambda: [default])
     cfg = make_config(tmp_path, EPOCHS)
     cfg.env_cfg = {'mp_cfg': {'mp_start_method': 'fork'}}
-    with open_runner(cfg, None, progress=False) as runner:
+    with open_runner(cfg, None, hooks=[]) as runner:
         assert multiprocessing.get_start_method(allow_none=True) == expected
         assert runner.cfg.env_cfg.mp_cfg.mp_start_method == 'fork'
 
@@ -56,7 +56,7 @@ def test_a_run_trains_and_validates_on_the_cpu(monkeypatch, tmp_path):
     """torch raises an error here where a tensor is moved to an Apple GPU."""
     monkeypatch.setattr(utils, 'DEVICE', 'mps')
     cfg = make_config(tmp_path, EPOCHS, get_score=lambda: 1.0)
-    with open_runner(cfg, None, progress=False) as runner:
+    with open_runner(cfg, None, hooks=[]) as runner:
         runner.train()
     assert {weight.device.type for weight in runner.model.parameters()} == {'cpu'}
 

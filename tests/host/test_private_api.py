@@ -69,3 +69,5 @@ def add(value, more=10):
 
 def test_a_copy_of_a_function_has_other_globals_and_the_same_defaults():
     assert (replace_globals(add, NUMBER=2)(100), add(100)) == (112, 111)
+    with pytest.raises(NameError, match='does not use OTHER'):
+        replace_globals(add, OTHER=2)

@@ -17,9 +17,9 @@ TERM, HUP, USR1, KILL, STOP = (
     signal.SIGSTOP,
 )
 PREEMPTED = 143
-LOST = 'because another rank has ended or hangs'
+LOST = 'another rank has ended or hangs'
 # Gloo's own error is in parentheses. A rank that has ended has another one.
-TIMED_OUT = rf'{LOST} \(.*(Timed out waiting|Application timeout)'
+TIMED_OUT = rf'ends by an error \(.*(Timed out waiting|Application timeout).*{LOST}'
 SAVING = 'saving a checkpoint after this iteration'
 NO_SPACE = re.escape('train: No space left on device. Free some disk space')
 

@@ -20,7 +20,6 @@ from mmgcvit.predict.model_files import find_model_files, read_model_checkpoint
 from mmgcvit.predict.predictor import Predictor
 
 from ..programs import run
-from ..tools.commands import DEMO
 from ..toy import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
 
@@ -168,16 +167,3 @@ def test_a_cifar_classifier_gets_images_in_the_format_of_cifars_dataset():
         (sample,) = model.network.predict(inputs[None])
     np.testing.assert_allclose(model(picture).scores, sample.pred_score.numpy(), atol=1e-5)
     assert model(picture_of(200, 300)).scores.shape == (10,)
-
-
-def test_a_misspelt_key_of_the_model_is_refused_as_in_training(tmp_path):
-    """By load, and so by predict and all other commands that load a model."""
-    base = DEMO / 'mask_rcnn_gcvit_digits.py'
-    config = tmp_path / 'own.py'
-    config.write_text(
-        f'_base_ = {str(base)!r}\nmodel = dict(test_cfg=dict(rcnn=dict(score_thrr=0.5)))'
-    )
-    weights = DEMO / 'weights' / f'{base.stem}.safetensors'
-    message = r'model\.test_cfg\.rcnn\.score_thrr: nothing reads it; did you mean score_thr\?'
-    with pytest.raises(UserError, match=message):
-        load(config, weights, device='cpu')

@@ -9,7 +9,8 @@ from mmdet.models.roi_heads.mask_heads import fcn_mask_head
 from mmengine.config import Config
 
 from mmgcvit.errors import UserError
-from mmgcvit.fixes.mmdet import mask_heads
+from mmgcvit.fixes.mmdet import FCNMaskHead
+from mmgcvit.fixes.mmdet.mask_heads import MaskMemory
 from mmgcvit.predict.load import load
 from mmgcvit.predict.predictor import make_failure
 from mmgcvit.predict.results import encode_masks
@@ -104,8 +105,8 @@ def test_classes_of_stuff_are_no_objects_also_of_masks_that_are_made_one_by_one(
 
 def test_masks_of_other_heads_under_the_threshold_are_not_made(other, monkeypatch):
     made = []
-    shrink = mask_heads.shrink_mask
-    monkeypatch.setattr(mask_heads, 'shrink_mask', lambda *args: made.append(args) or shrink(*args))
+    shrink = MaskMemory.shrink
+    monkeypatch.setattr(MaskMemory, 'shrink', lambda *args: made.append(args) or shrink(*args))
     every = replace(other, max_mask_bytes=0)(PICTURE)
     threshold = np.median(every.scores).item()
     made.clear()
@@ -127,7 +128,7 @@ def test_mmdets_mask_head_in_a_users_config_needs_no_more_memory(tmp_path):
         f"_base_ = {str(base)!r}\nmodel = dict(roi_head=dict(mask_head=dict(type='FCNMaskHead')))"
     )
     model = load(config, DEMO / 'weights' / f'{base.stem}.safetensors', 'cpu')
-    assert type(model.network.roi_head.mask_head) is mask_heads.FCNMaskHead
+    assert type(model.network.roi_head.mask_head) is FCNMaskHead
 
 
 def test_fewer_candidates_over_the_threshold_than_the_model_returns_are_not_limited(other):

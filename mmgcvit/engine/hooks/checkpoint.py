@@ -18,11 +18,10 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...checkpoints.safe_loading import safe_checkpoint_loading
 from ...datasets.checks.scores import find_unscored
+from ...errors import UserError, suggest
 from ...host.files import TEMPORARY_SUFFIX, write_atomically, write_text
-from ...host.private_api import get_checkpoint_loaders
 from ...registry import HOOKS
 from ...runs.folder import LAST_CHECKPOINT_FILE, RUN_FILE_NAME
-from ..save_time import measure_save
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 # Key of checkpoints, in the message hub's values, for the names of the files that are still to be
@@ -124,17 +123,16 @@ class AtomicCheckpointHook(CheckpointHook):
         self.file_backend.remove(name)  # after the next checkpoint
         self.last_ckpt = str(Path(self.out_dir, name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        with measure_save(runner):
-            runner.save_checkpoint(
-                self.out_dir,
-                filename=name,
-                save_optimizer=self.save_optimizer,
-                save_param_scheduler=self.save_param_scheduler,
-                meta={'epoch': runner.epoch, 'iter': runner.iter},
-                by_epoch=self.by_epoch,
-                backend_args=self.backend_args,
-                **self.args,
-            )
+        runner.save_checkpoint(
+            self.out_dir,
+            filename=name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta={'epoch': runner.epoch, 'iter': runner.iter},
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
         if is_main_process():
             write_text(Path(runner.work_dir, LAST_CHECKPOINT_FILE), self.last_ckpt)
         self.remove_outdated(runner)
@@ -144,7 +142,16 @@ class AtomicCheckpointHook(CheckpointHook):
         self.saved_at = time.monotonic()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        """Save the checkpoint if one of the scores is the best so far."""
+        """Save the checkpoint if one of the scores is the best so far. Raise a UserError if
+        ``save_best`` names a score that the validation does not have.
+        """
+        for name in self.key_indicators if self.save_best else ():
+            if name not in ('auto', *metrics):
+                raise UserError(
+                    f'save_best={name!r}: the validation has no such score'
+                    f'{suggest(name, metrics) or "."} It has {", ".join(metrics)}. Set '
+                    'default_hooks.checkpoint.save_best to one of them, and resume the run'
+                )
         scores = dict(metrics)
         for name, score in metrics.items():
             if isinstance(score, Real) and (score == -1 or not isfinite(score)):
@@ -156,8 +163,7 @@ class AtomicCheckpointHook(CheckpointHook):
         needed.
         """
         self.note_save(meta['iter'])
-        with measure_save(runner):
-            super()._save_checkpoint_with_step(runner, step, meta)
+        super()._save_checkpoint_with_step(runner, step, meta)
         self.remove_outdated(runner)
 
     @master_only
@@ -179,15 +185,13 @@ class AtomicCheckpointHook(CheckpointHook):
 
 @HOOKS.register_module()
 class SafeLoadHook(Hook):
-    """Hook that applies :func:`safe_checkpoint_loading` to the whole run if OpenMMLab's own scripts
-    start it.
+    """Hook that applies :func:`safe_checkpoint_loading` to the whole run, for those that OpenMMLab's
+    own scripts start.
     """
 
     def before_run(self, runner: Runner) -> None:
         self.context = ExitStack()
-        # This package's commands have entered the context already, before they built the runner.
-        if get_checkpoint_loaders()[''].__module__ != safe_checkpoint_loading.__module__:
-            self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
+        self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
 
     def after_run(self, runner: Runner) -> None:
         self.context.close()

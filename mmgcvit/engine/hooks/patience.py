@@ -33,8 +33,9 @@ class PatienceHook(Hook):
         has_score = any(getattr(hook, 'save_best', None) for hook in runner.hooks)
         if not has_score or not runner.val_loop:
             raise UserError(
-                '--patience needs a validation (with objects, or images of several classes) and '
-                'default_hooks.checkpoint.save_best. Set them, or remove --patience'
+                'patience needs a validation (with objects, or images of several classes) and '
+                'default_hooks.checkpoint.save_best. Set them, or no patience',
+                arguments=['patience'],
             )
         # The checkpoint of a resumed run was saved before the validation at its position, which
         # need not be repeated.
@@ -58,6 +59,6 @@ class PatienceHook(Hook):
         if count >= self.patience:
             runner.logger.warning(
                 f'the training stops after {progress.unit} {done}: {count} validations have not improved '
-                'the best score (--patience)'
+                'the best score (patience)'
             )
             runner.train_loop.stop_training = True

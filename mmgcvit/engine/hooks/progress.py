@@ -48,7 +48,7 @@ class ConsoleHandler(logging.Handler):
 
 class ProgressHook(Hook):
     """Show progress bars on a terminal, and print a line for each epoch, validation and warning,
-    for ``--progress``.
+    if a run has ``progress``.
 
     The main thread refreshes the bars: another thread could cause a deadlock when dataloader
     workers are forked.
@@ -144,7 +144,7 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class SummaryHook(Hook):
-    """Log soon how long the training takes, and at its end a summary. With ``--progress``,
+    """Log soon how long the training takes, and at its end a summary. With ``progress``,
     :class:`ProgressHook` prints both in the terminal too.
 
     mmengine's logger logs on rank 0 only.
@@ -160,8 +160,8 @@ class SummaryHook(Hook):
         if progress.done >= progress.planned:
             runner.logger.warning(
                 f'this run has already trained {progress.done} of {progress.planned} '
-                f'{progress.unit}s. To train longer, '
-                'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
+                f'{progress.unit}s. To train longer, raise this number (train_cfg.max_epochs or '
+                'max_iters)'
             )
 
     def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:

@@ -124,9 +124,10 @@ class SkipNonFiniteStepHook(Hook):
         raise UserError(
             f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up '
             f'to iteration {runner.iter + 1}. Lower the learning rate (now {lr:.3g}), or check the '
-            f'images of the last step ({names}). Then continue with --resume, or from an earlier '
-            'checkpoint with --resume CHECKPOINT. To draw other images and random numbers, add '
-            f'--cfg-options randomness.seed={runner.seed + 1}'
+            f'images of the last step ({names}). Then resume the run, maybe from an earlier '
+            'checkpoint. To draw other images and random numbers, set '
+            f'randomness.seed={runner.seed + 1}',
+            arguments=['resume', 'cfg_options'],
         )
 
 

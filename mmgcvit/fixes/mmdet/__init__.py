@@ -9,54 +9,30 @@ from ...ops.packages import import_task_package
 # mmdet imports mmpretrain, which may be broken. Configs import this package before mmdet.
 import_task_package('mmdet')
 
-from .annotations import LoadEncodedAnnotations  # noqa: E402
-from .assigners import (  # noqa: E402
+# ruff: noqa: E402, F401
+from .annotations import LoadEncodedAnnotations
+from .assigners import (
     DynamicSoftLabelAssigner,
     HungarianAssigner,
     IgnoringAssigner,
     MaxIoUAssigner,
     RandomSampler,
 )
-from .coco_metric import CocoMetric, UnlimitedCOCOeval  # noqa: E402
-from .dino import DINO, RefPointHead  # noqa: E402
-from .exif import ApplyExifAsAnnotated  # noqa: E402
-from .mask_heads import (  # noqa: E402
+from .coco_metric import CocoMetric, UnlimitedCOCOeval
+from .dino import DINO, RefPointHead
+from .exif import ApplyExifAsAnnotated
+from .mask_heads import (
     FCNMaskHead,
     LargeMasksRTMDetHead,
     MaskFormerFusionHead,
     RTMDetInsHead,
     RTMDetInsSepBNHead,
 )
-from .mixed_precision import (  # noqa: E402
+from .mixed_precision import (
     CascadeRoIHead,
     Float32RoIHead,
     MSDeformAttnPixelDecoder,
     RPNHead,
     StandardRoIHead,
 )
-from .mosaic import Mosaic  # noqa: E402
-
-__all__ = [
-    'DINO',
-    'ApplyExifAsAnnotated',
-    'CascadeRoIHead',
-    'CocoMetric',
-    'DynamicSoftLabelAssigner',
-    'FCNMaskHead',
-    'Float32RoIHead',
-    'HungarianAssigner',
-    'IgnoringAssigner',
-    'LargeMasksRTMDetHead',
-    'LoadEncodedAnnotations',
-    'MSDeformAttnPixelDecoder',
-    'MaskFormerFusionHead',
-    'MaxIoUAssigner',
-    'Mosaic',
-    'RPNHead',
-    'RTMDetInsHead',
-    'RTMDetInsSepBNHead',
-    'RandomSampler',
-    'RefPointHead',
-    'StandardRoIHead',
-    'UnlimitedCOCOeval',
-]
+from .mosaic import Mosaic

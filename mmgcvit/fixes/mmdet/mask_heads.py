@@ -21,6 +21,8 @@ from torchvision.ops import clip_boxes_to_image
 from ...ops.rle import RLE, encode_crop, encode_rle
 from ...registry import MODELS
 
+LOGIT_BYTES = 4  # of a float32 for each pixel
+
 
 @MODELS.register_module()
 class FCNMaskHead(mmdet.FCNMaskHead):
@@ -85,7 +87,7 @@ class FCNMaskHead(mmdet.FCNMaskHead):
             'rescale': rescale,
             'activate_map': activate_map,
         }
-        is_large = count_mask_bytes(len(bboxes), img_meta) > get_max_mask_bytes(img_meta)
+        is_large = MaskMemory(img_meta).is_exceeded(len(bboxes))
         if not is_large or not rescale or rcnn_test_cfg.mask_thr_binary < 0:
             return super()._predict_by_feat_single(mask_preds, bboxes, labels, **settings)
         masks = []
@@ -145,7 +147,8 @@ class LargeMasksRTMDetHead(mmdet.RTMDetInsHead):
         settings = {'cfg': cfg, 'rescale': rescale, 'with_nms': with_nms, 'img_meta': img_meta}
         results = results[results.scores >= meta.get('score_thr', -math.inf)]
         num_masks = min(len(results), cfg.max_per_img)
-        if not num_masks or not rescale or not has_large_logits(num_masks, meta):
+        memory = MaskMemory(meta)
+        if not num_masks or not rescale or not memory.is_exceeded(num_masks, LOGIT_BYTES):
             return super()._bbox_mask_post_process(results, mask_feat, **settings)
         scale_factor = [1 / factor for factor in meta['scale_factor']]
         boxes = scale_boxes(get_box_tensor(results.bboxes), scale_factor)
@@ -161,10 +164,10 @@ class LargeMasksRTMDetHead(mmdet.RTMDetInsHead):
         masks = []
         for index in range(len(results)):
             one = super()._bbox_mask_post_process(results[index : index + 1], mask_feat, **settings)
-            masks.append(shrink_mask(one.pop('masks')[0], len(results), meta))
+            masks.append(memory.shrink(one.pop('masks')[0], len(results)))
             objects.append(one)
         found = InstanceData.cat(objects) if objects else results
-        found.masks = join_masks(masks, meta)
+        found.masks = memory.join(masks)
         return found
 
 
@@ -212,7 +215,8 @@ class MaskFormerFusionHead(mmdet.MaskFormerFusionHead):
             image = slice(index, index + 1)
             # mmdet copies the masks of queries that are objects of several classes.
             num_masks = max(mask_pred_results.shape[1], test_cfg.get('max_per_image', 100))
-            if finds_objects and rescale and has_large_logits(num_masks, meta):
+            is_large = MaskMemory(meta).is_exceeded(num_masks, LOGIT_BYTES)
+            if finds_objects and rescale and is_large:
                 objects = self.find_objects(mask_cls_results[index], mask_pred_results[index], meta)
                 results.append({'ins_results': objects})
             else:
@@ -242,7 +246,7 @@ class MaskFormerFusionHead(mmdet.MaskFormerFusionHead):
         objects.bboxes = torch.cat([x.box for x in masks]) if masks else mask_logits.new_zeros(0, 4)
         objects.labels = labels
         objects.scores = torch.stack([x.score for x in masks]) if masks else scores[:0]
-        objects.masks = join_masks([x.mask for x in masks], img_meta)
+        objects.masks = MaskMemory(img_meta).join([x.mask for x in masks])
         return objects
 
 
@@ -269,48 +273,47 @@ def make_query_mask(
     mask = resized > 0
     inside = resized[mask].sigmoid()
     return QueryMask(
-        mask=shrink_mask(mask, num_masks, img_meta),
+        mask=MaskMemory(img_meta).shrink(mask, num_masks),
         box=mask2bbox(mask[None]),
         score=class_score * inside.sum() / (len(inside) + 1e-6),
     )
 
 
-def get_max_mask_bytes(img_meta: Mapping[str, Any]) -> float:
-    """Return the memory that masks of an image may need as an array; infinite by default."""
-    return img_meta.get('max_mask_bytes', math.inf)
+@dataclass(frozen=True)
+class MaskMemory:
+    """How the masks of an image are kept: as an array, or as RLE if that needs too much memory."""
 
+    img_meta: Mapping[str, Any]  # of mmdet's sample, with ``max_mask_bytes`` if there is a limit
 
-def count_mask_bytes(num_masks: int, img_meta: Mapping[str, Any]) -> int:
-    """Return the bytes of so many bool masks at the size of an image."""
-    height, width = img_meta['ori_shape'][:2]
-    return num_masks * height * width
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        height, width = self.img_meta['ori_shape'][:2]
+        return height, width
 
+    def is_exceeded(self, num_masks: int, itemsize: int = 1) -> bool:
+        """Return whether so many masks, in arrays with so many bytes for each pixel, would need
+        more than the limit.
+        """
+        height, width = self.size
+        limit = self.img_meta.get('max_mask_bytes', math.inf)
+        return num_masks * height * width * itemsize > limit
 
-def has_large_logits(num_masks: int, img_meta: Mapping[str, Any]) -> bool:
-    """Return whether the float32 logits of so many masks, at the size of an image, would need more
-    than ``max_mask_bytes``.
-    """
-    return 4 * count_mask_bytes(num_masks, img_meta) > get_max_mask_bytes(img_meta)
+    def shrink(self, mask: Tensor, num_masks: int) -> Tensor | RLE:
+        """Return one of the image's masks (height, width) bool as it is, or as RLE if all of them
+        would need more than the limit.
+        """
+        return encode_rle(mask.cpu().numpy()) if self.is_exceeded(num_masks) else mask
 
-
-def shrink_mask(mask: Tensor, num_masks: int, img_meta: Mapping[str, Any]) -> Tensor | RLE:
-    """Return one of an image's masks (height, width) bool as it is, or as RLE if all of them would
-    need more than ``max_mask_bytes``.
-    """
-    if count_mask_bytes(num_masks, img_meta) > get_max_mask_bytes(img_meta):
-        return encode_rle(mask.cpu().numpy())
-    return mask
-
-
-def join_masks(masks: list[Tensor | RLE], img_meta: Mapping[str, Any]) -> Tensor | list[RLE]:
-    """Join masks of :func:`shrink_mask`: to a tensor (n, height, width), or a list of RLE."""
-    tensors = [mask for mask in masks if isinstance(mask, Tensor)]
-    encoded = [mask for mask in masks if not isinstance(mask, Tensor)]
-    if encoded:
-        return encoded
-    if tensors:
-        return torch.stack(tensors)
-    return torch.zeros((0, *img_meta['ori_shape'][:2]), dtype=torch.bool)
+    def join(self, masks: list[Tensor | RLE]) -> Tensor | list[RLE]:
+        """Join masks of :meth:`shrink`: to a tensor (n, height, width), or a list of RLE."""
+        tensors = [mask for mask in masks if isinstance(mask, Tensor)]
+        encoded = [mask for mask in masks if not isinstance(mask, Tensor)]
+        if encoded:
+            return encoded
+        if tensors:
+            return torch.stack(tensors)
+        return torch.zeros((0, *self.size), dtype=torch.bool)
 
 
 def encode_pasted(mask: Tensor, box: Tensor) -> RLE:

@@ -35,3 +35,10 @@ def choose_work_dir(data: Sequence[str | Path], work_dir: str | Path | None) -> 
 def create_made(run: RunFolder) -> Path:
     """Create the folder for the files that a training writes before it starts."""
     return create_numbered(run.path / MADE_FOLDER)
+
+
+# The key of it for the weights from which the run starts.
+START = 'start'
+# The key of it for the number of training images with labels that a model made and nobody has
+# corrected.
+NUM_UNCORRECTED = 'uncorrected_images'

@@ -14,10 +14,10 @@ from ...datasets.opening import read_sizes
 from ...errors import UserError
 from ...host.config import CONFIGS
 from ...host.files import make_portable_path, write_text
-from ...runs.folder import NUM_UNCORRECTED, START, STARTED_WITH, RunFolder
+from ...runs.folder import STARTED_WITH, RunFolder
 from ..data.formats import read_folders
 from ..data.records import DatasetInfo
-from ..runs.made import choose_run_name, choose_work_dir, create_made
+from ..runs.made import NUM_UNCORRECTED, START, choose_run_name, choose_work_dir, create_made
 from ..runs.started_data import StartedFolder, describe_folder, describe_united, format_started
 from .advice import advise
 from .head import Head
@@ -170,7 +170,7 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
 def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict[str, Any]) -> None:
     """Write the config of a plan, and annotation files beside it.
 
-    ``started_with`` is its variable of this name (:data:`mmgcvit.runs.folder.STARTED_WITH`).
+    ``started_with`` is its variable of this name (:data:`mmgcvit.own.runs.made.STARTED_WITH`).
     """
     head = {**plan.head.variables, **write_annotations(plan.dataset, path.parent)}
     lines = [

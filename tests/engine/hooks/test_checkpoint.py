@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.engine.hooks.checkpoint import AtomicBackend, AtomicCheckpointHook
+from mmgcvit.errors import UserError
 from mmgcvit.runs.folder import RunFolder
 
 from ...moments import list_states, read_files, restore
@@ -186,6 +187,22 @@ def test_a_checkpoint_by_time_has_the_parts_that_all_have(is_saved, tmp_path):
     assert 'iter_1.pth' in parts
     for found in parts.values():
         assert ('optimizer' in found, 'param_schedulers' in found) == (is_saved, is_saved)
+
+
+def test_a_misspelt_score_is_compared_with_those_of_the_first_validation(tmp_path):
+    """The run goes on with this validation once the name is right."""
+    cfg = make_config(tmp_path, EPOCHS, saves=None, get_score=lambda: 0.5)
+    cfg.default_hooks.checkpoint.save_best = 'toy/map'
+    with pytest.raises(UserError) as raised:
+        run(cfg)
+    assert str(raised.value) == (
+        "save_best='toy/map': the validation has no such score; did you mean toy/mAP? It has "
+        'toy/mAP. Set default_hooks.checkpoint.save_best to one of them, and resume the run'
+    )
+    assert last(tmp_path)['meta']['epoch'] == 1
+    run(make_config(tmp_path, EPOCHS, saves=None, get_score=lambda: 0.5, resume=True))
+    assert last(tmp_path)['meta']['epoch'] == 3
+    assert 'best_toy_mAP_epoch_3.pth' in names(tmp_path)
 
 
 def test_a_resumed_run_removes_what_a_killed_one_has_left_and_no_other_files(tmp_path):

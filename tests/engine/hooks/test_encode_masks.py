@@ -7,11 +7,9 @@ from mmdet.evaluation import CocoMetric
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
 
-from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
 from mmgcvit.engine.hooks.encode_masks import EncodeMasksHook
-from mmgcvit.engine.setup import open_runner
 
-from ..random_training import EPOCHS, GivenScore, make_config
+from ..random_training import GivenScore
 
 
 @pytest.mark.parametrize('stage', ['val', 'test'])
@@ -35,9 +33,3 @@ def test_masks_are_arrays_where_something_else_reads_them(stage, metrics, draw, 
     before = getattr(EncodeMasksHook(), f'before_{stage}_iter')
     before(runner, batch_idx=0, data_batch={'data_samples': samples})
     assert ['max_mask_bytes' in sample.metainfo for sample in samples] == [is_limited] * 2
-
-
-def test_each_run_has_the_hook(tmp_path):
-    with open_runner(make_config(tmp_path, EPOCHS), None, progress=False) as runner:
-        hooks = [type(hook) for hook in runner.hooks]
-    assert {EncodeMasksHook, CudnnBenchmarkHook} < {*hooks}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from itertools import cycle, product
 from pathlib import Path
 from unittest import mock
@@ -19,13 +20,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, ParamSchedulerHook
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.optim import OptimWrapperDict
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, PARAM_SCHEDULERS
+from torch import nn
 from torch.utils.data import DataLoader
 
-from mmgcvit.checkpoints.licences import LIMIT
 from mmgcvit.engine import interrupts
 from mmgcvit.engine.hooks import exact_resume
 from mmgcvit.engine.hooks.exact_resume import (
@@ -33,11 +34,12 @@ from mmgcvit.engine.hooks.exact_resume import (
     NewScheduleHook,
     get_plain_settings,
     is_validation_missing,
+    step_schedulers,
 )
 from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
-from mmgcvit.runs.folder import SETTINGS, STARTED_WITH, RunFolder
+from mmgcvit.runs.folder import SETTINGS, RunFolder
 
 from ... import programs
 from ...fork_server import run_on_ranks
@@ -362,14 +364,6 @@ def test_the_log_is_kept_whole_where_an_average_needs_it(window, is_limited):
     assert history.max_length == (exact_resume.MAX_HISTORY if is_limited else whole)
 
 
-@pytest.mark.parametrize('limit', [None, 'not for commercial use'])
-def test_a_checkpoint_notes_what_limits_its_weights(limit):
-    runner = mock.Mock(cfg=Config({STARTED_WITH: {LIMIT: limit}}), train_loop=None)
-    checkpoint = {'meta': {}}
-    ExactResumeHook().before_save_checkpoint(runner, checkpoint)
-    assert checkpoint['meta'].get(LIMIT) == limit
-
-
 @pytest.mark.parametrize('is_training', [True, False])
 def test_only_validations_of_a_training_are_noted(is_training, tmp_path):
     hook = ExactResumeHook()
@@ -404,7 +398,7 @@ def resume_with(changes, **options):
     """Let NewScheduleHook compare a checkpoint of EARLIER with a config. Return the hook, the
     checkpoint and the runner.
     """
-    cfg = Config({**EARLIER.to_dict(), **changes})
+    cfg = Config({**EARLIER.to_dict(), 'resume': True, 'load_from': 'x.pth', **changes})
     runner = mock.Mock(cfg=cfg, train_loop=None, **{'param_schedulers': [], **options})
     if 'optim_wrapper' not in options:
         runner.optim_wrapper.param_groups = [{'lr': 0.3, 'initial_lr': 0.3, 'weight_decay': 0.3}]
@@ -440,6 +434,73 @@ def test_settings_that_decide_the_schedule_give_a_new_one(changes, is_new):
     assert checkpoint['optimizer']['param_groups'] == [
         {'lr': lr, 'initial_lr': lr, 'weight_decay': 0.2}
     ]
+
+
+SCHEDULERS = {
+    'LinearLR': {'start_factor': 0.1},
+    'CosineAnnealingLR': {'eta_min': 1e-3},
+    'PolyLR': {'power': 0.9, 'eta_min': 1e-4},
+    'MultiStepLR': {'milestones': [2, 5], 'gamma': 0.1},
+    'StepLR': {'step_size': 2, 'gamma': 0.3},
+    'ExponentialLR': {'gamma': 0.9},
+}
+
+
+@st.composite
+def schedules(draw):
+    """Draw the settings of schedulers, whose ranges may overlap."""
+    schedule = []
+    for name in draw(st.lists(st.sampled_from([*SCHEDULERS]), min_size=1, max_size=3)):
+        begin = draw(st.integers(0, 5))
+        end = begin + draw(st.integers(2, 12))
+        unit = draw(st.sampled_from(['epoch', 'iteration', 'converted']))
+        settings = {'type': name, 'begin': begin, 'end': end, 'by_epoch': unit != 'iteration'}
+        if unit == 'converted':
+            settings |= {'convert_to_iter_based': True, 'epoch_length': 3}
+        schedule.append(settings | SCHEDULERS[name])
+    return schedule
+
+
+def build_schedulers(schedule):
+    parameters = [{'params': [nn.Parameter(torch.zeros(1))], 'lr': lr} for lr in (0.1, 0.003)]
+    optimizer = torch.optim.SGD(parameters)
+    build = PARAM_SCHEDULERS.build
+    return [build(each, default_args={'optimizer': optimizer}) for each in deepcopy(schedule)]
+
+
+def read_schedule(schedulers):
+    return [
+        (x.state_dict(), [group['lr'] for group in x.optimizer.param_groups]) for x in schedulers
+    ]
+
+
+@pytest.mark.filterwarnings('ignore:Detected call of')
+@given(
+    schedule=schedules(),
+    num_iterations=st.integers(0, 40),
+    epoch_length=st.integers(1, 7),
+    is_by_epoch=st.booleans(),
+    is_epoch_ended=st.booleans(),
+)
+def test_new_schedulers_are_stepped_as_in_a_training(
+    schedule, num_iterations, epoch_length, is_by_epoch, is_epoch_ended
+):
+    """From any position, also after the last iteration of an epoch, before mmengine counts it."""
+    num_epochs, rest = divmod(num_iterations, epoch_length)
+    if not is_by_epoch:
+        num_epochs = 0
+    elif num_epochs and not rest and not is_epoch_ended:
+        num_epochs -= 1
+    trained = build_schedulers(schedule)
+    hook = ParamSchedulerHook()
+    runner = mock.Mock(param_schedulers=trained)
+    for iteration in range(1, num_iterations + 1):
+        hook.after_train_iter(runner, 0)
+        if iteration % epoch_length == 0 and iteration // epoch_length <= num_epochs:
+            hook.after_train_epoch(runner)
+    stepped = build_schedulers(schedule)
+    step_schedulers(stepped, num_iterations, num_epochs, epoch_length)
+    assert read_schedule(stepped) == read_schedule(trained)
 
 
 @pytest.mark.parametrize(

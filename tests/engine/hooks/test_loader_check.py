@@ -1,9 +1,6 @@
-"""A run whose data workers or batch norms would fail ends with one sentence, if possible before its
-first batch.
-"""
+"""A run whose data workers would fail ends with one sentence before its first batch."""
 
 from contextlib import nullcontext
-from itertools import islice
 from types import SimpleNamespace
 from unittest import mock
 
@@ -11,9 +8,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from mmengine.dataset import DefaultSampler, InfiniteSampler
-from torch import nn
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from mmgcvit.engine.hooks.loader_check import LoaderCheckHook
 from mmgcvit.errors import UserError
@@ -33,38 +28,8 @@ class Images(Dataset):
         return {'inputs': torch.zeros(3, SIDE, SIDE, dtype=torch.uint8)}
 
 
-def check(loader, model=None):
-    LoaderCheckHook().before_train(
-        SimpleNamespace(train_dataloader=loader, val_loop=None, model=model or nn.Identity())
-    )
-
-
-@given(
-    number=st.integers(1, 9), size=st.integers(1, 5), drop_last=st.booleans(), endless=st.booleans()
-)
-def test_a_batch_of_one_image_is_rejected_if_a_batch_norm_fails_on_it(
-    number, size, drop_last, endless
-):
-    images = Images(number)
-    sampler = InfiniteSampler(images) if endless else DefaultSampler(images)
-    batches = BatchSampler(sampler, size, drop_last)
-    has_one = any(len(batch) == 1 for batch in islice(batches, 9))
-    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
-    for model in (nn.BatchNorm2d(3), pooled, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12))):
-        rejected = nullcontext()
-        try:
-            model(torch.rand(1, 3, 2, 2))
-        except ValueError:
-            if has_one:
-                rejected = pytest.raises(UserError, match='a batch has one image, but')
-        with rejected:
-            check(DataLoader(images, batch_sampler=batches), model)
-
-
-def test_a_synchronised_batch_norm_of_several_processes_may_get_one_image_each():
-    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
-    with mock.patch('mmgcvit.engine.hooks.loader_check.get_world_size', return_value=2):
-        check(DataLoader(Images(1)), nn.SyncBatchNorm.convert_sync_batchnorm(pooled))
+def check(loader):
+    LoaderCheckHook().before_train(SimpleNamespace(train_dataloader=loader, val_loop=None))
 
 
 @given(workers=st.integers(0, 4), size=st.integers(1, 5), free=st.floats(0, 2))
@@ -117,7 +82,6 @@ def test_the_batches_of_all_loaders_and_processes_of_a_machine_share_its_memory(
         val_dataloader=loader,
         test_dataloader=loader,
         val_loop=options.get('val_loop'),
-        model=nn.Identity(),
     )
     module = 'mmgcvit.engine.hooks.loader_check'
     usage = SimpleNamespace(free=1.5 * 2 * 2 * 3 * SIDE**2)

@@ -155,7 +155,7 @@ def test_skipped_steps_leave_the_state_as_without_their_batches(
             3,
             r'NaN or infinite in 3 consecutive steps, up to iteration 7\. .* learning rate '
             r'\(now 0\.1\), or check the images of the last step \(12\.jpg, 13\.jpg\)\. '
-            r'.*--resume CHECKPOINT\. To draw other .*randomness\.seed=\d',
+            r'.*from an earlier checkpoint\. To draw other .*randomness\.seed=\d',
         ),
         ((0,), 1, r'in 1 consecutive steps, up to iteration 1\. .*\(0\.jpg, 1\.jpg\)'),
     ],
