@@ -38,7 +38,7 @@ def run_test(
     progress: bool = False,
     hooks: Sequence[Hook] = (),
 ) -> None:
-    """Test a checkpoint with a config from :func:`.setup.apply_options`, which is changed in place.
+    """Test a checkpoint with a config from :func:`.apply_options`, which is changed in place.
 
     Raise a UserError if the config, the checkpoint or the data is invalid.
 

@@ -53,7 +53,7 @@ def train(
     same_model: bool = False,
     meta: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train with a config from :func:`.setup.apply_options`. It is not changed.
+    """Train with a config from :func:`.apply_options`. It is not changed.
 
     The work dir must be locked, and the process group joined.
 

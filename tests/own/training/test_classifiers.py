@@ -2,7 +2,7 @@
 
 tests/own/training/compare_classifiers.py compares more sets and seeds.
 
-Modules: `mmgcvit/host/tasks.py`, `mmgcvit/necks.py`.
+Modules: `mmgcvit/host/tasks.py`, `mmgcvit/models/necks.py`.
 """
 
 import pytest

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmgcvit.necks import StripPooling, average_bands
+from mmgcvit.models.necks import StripPooling, average_bands
 from packaging.version import Version
 from torch.nn.functional import adaptive_avg_pool1d
 
