@@ -120,7 +120,12 @@ def read_data_options(args: Namespace) -> Options:
 def train_config(args: Namespace) -> None:
     """Train with a CONFIG."""
     if args.launcher == 'none':
-        check_config(args.config)
+        try:
+            check_config(args.config)
+        except UserError as error:
+            raise UserError(
+                f'{error}. To train on a folder of pictures: mmgcvit train --data FOLDER'
+            ) from None
     from ..engine.ranks import join_process_group, run_rank
     from ..engine.setup import check_machine
     from ..host.runners import call_on_rank_0, get_timeout

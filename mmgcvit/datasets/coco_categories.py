@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 
-class CocoCategory(TypedDict):
+class CategoryEntry(TypedDict):
     """An entry of a COCO file's categories."""
 
     id: int
     name: str
 
 
-def list_coco_categories() -> list[CocoCategory]:
+def list_coco_categories() -> list[CategoryEntry]:
     """Return COCO's categories, as torchvision lists them: 80 classes, ids from 1 to 90."""
     from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
@@ -19,7 +19,7 @@ def list_coco_categories() -> list[CocoCategory]:
     return [{'id': i, 'name': name} for i, name in names if name not in ('__background__', 'N/A')]
 
 
-def make_coco_categories(names: Sequence[str]) -> list[CocoCategory]:
+def make_coco_categories(names: Sequence[str]) -> list[CategoryEntry]:
     """Return COCO's categories for class names.
 
     Ids are 1, 2, ..., but for COCO's 80 names, in any order, COCO's own, so that predictions fit

@@ -82,7 +82,7 @@ class Detections(Prediction):
     labels: NDArray[np.int64]  # (n,), class indices, counted from 0
     classes: Sequence[str]  # names of all classes that the model has
     # None if the model predicts only boxes. A CompactMask if the image was predicted in tiles, or
-    # if an array would need more than Predictor.max_mask_bytes
+    # if an array would need more than Detector.max_mask_bytes
     masks: Masks | None = None
     # Only of ground truth: objects that are neither trained nor scored
     ignored: Detections | None = None

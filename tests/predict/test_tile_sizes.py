@@ -13,7 +13,7 @@ def test_coins_in_tiles_of_64_pixels():
     text = explain_small_tiles(side=64, object_side=43)
     assert text == (
         'objects are up to 43 px long, over a quarter of the tiles (64 px), so that tiles cut them, '
-        'and parts of one may be counted as several. Use --tiles 192, or larger'
+        'and parts of one may be counted as several. Use tiles=192, or larger'
     )
 
 
