@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .layers.arguments import are_ints, is_sequence, require
 from ..registry import MODELS
+from .layers.arguments import are_ints, is_sequence, require
 
 
 @MODELS.register_module()

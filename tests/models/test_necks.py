@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmgcvit.models.necks import StripPooling, average_bands
 from packaging.version import Version
 from torch.nn.functional import adaptive_avg_pool1d
+
+from mmgcvit.models.necks import StripPooling, average_bands
 
 
 @given(st.integers(1, 9), st.integers(1, 6))
