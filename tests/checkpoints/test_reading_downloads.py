@@ -11,11 +11,11 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from mmgcvit import errors
 from mmgcvit.checkpoints import reading, released
 from mmgcvit.checkpoints.reading import check_digest, get_cache_path, read_checkpoint
 from mmgcvit.errors import CheckpointError, MissingPackageError
 from mmgcvit.host.files import compute_sha256
+from mmgcvit.ops import requirements
 
 from ..programs import ROOT
 
@@ -170,7 +170,7 @@ def test_without_a_network_an_address_of_the_hub_is_one_sentence(hub, monkeypatc
 
 
 def test_without_huggingface_hub_the_message_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(errors, 'find_spec', lambda _: None)
+    monkeypatch.setattr(requirements, 'find_spec', lambda _: None)
     with pytest.raises(MissingPackageError, match='needs'):
         read_checkpoint(TINY)
 

@@ -27,7 +27,13 @@ from .pages import (
 )
 
 # Messages of torch, mmdet and Linux, not ours.
-OF_OTHERS = {'Connection closed by peer', 'CUDA out of memory', 'loss_bbox: nan'}
+OF_OTHERS = {
+    'DataLoader timed out',
+    'DataLoader worker ...',
+    'Connection closed by peer',
+    'CUDA out of memory',
+    'loss_bbox: nan',
+}
 
 
 @pytest.fixture(params=PAGES)

@@ -17,7 +17,6 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import VISBACKENDS
 from mmseg.engine import SegVisualizationHook
 
-from mmgcvit import errors
 from mmgcvit.commands.configs import apply_options
 from mmgcvit.engine import ranks
 from mmgcvit.engine.data import check_data, find_problems, hash_data_state
@@ -28,6 +27,7 @@ from mmgcvit.engine.test import enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
 from mmgcvit.host.config import TRACKERS, enter_scope, read_config
+from mmgcvit.ops import requirements
 
 from ..datasets.checks.made import config as config_with
 from ..datasets.checks.made import cut, write_coco
@@ -48,7 +48,7 @@ def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
 
 
 def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
-    monkeypatch.setattr(errors, 'find_spec', lambda name: name)
+    monkeypatch.setattr(requirements, 'find_spec', lambda name: name)
     backends = [{'type': 'LocalVisBackend'}]
     cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': backends}})
     add_trackers(cfg, ['tensorboard'])
@@ -57,7 +57,7 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
     types = [backend.type for backend in cfg.visualizer.vis_backends]
     assert types == ['LocalVisBackend', *TRACKERS.values()]
     assert {*TRACKERS.values()} < {*VISBACKENDS.module_dict}
-    monkeypatch.setattr(errors, 'find_spec', lambda name: name not in TRACKERS or None)
+    monkeypatch.setattr(requirements, 'find_spec', lambda name: name not in TRACKERS or None)
     with pytest.raises(UserError, match='pip install tensorboard wandb'):
         add_trackers(Config({}), ['tensorboard', 'wandb'])
 

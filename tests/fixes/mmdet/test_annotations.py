@@ -1,6 +1,7 @@
 """Ground truth for comparing with predictions has no mask of the size of the image.
 
-Modules: `mmgcvit/fixes/mmdet/annotations.py`, `mmgcvit/ops/rle.py`, `mmgcvit/own/judging/detection.py`.
+Modules: `mmgcvit/fixes/mmdet/annotations.py`, `mmgcvit/ops/rle.py`, `mmgcvit/own/judging/detection.py`,
+`mmgcvit/datasets/loading.py`.
 """
 
 from copy import deepcopy
@@ -8,9 +9,12 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
+from mmengine.config import ConfigDict
 from pycocotools import mask as coco_mask
 
+from mmgcvit.datasets.loading import make_loading_pipeline
 from mmgcvit.fixes.mmdet import LoadEncodedAnnotations
+from mmgcvit.host.tasks import DETECTION
 from mmgcvit.ops.rle import encode_rle
 from mmgcvit.own.judging.detection import DetectionEvaluation
 from mmgcvit.own.judging.parts import Part
@@ -73,7 +77,10 @@ def test_no_mask_is_drawn(monkeypatch):
 
 @pytest.mark.parametrize('name', ['LoadAnnotations', 'mmdet.LoadAnnotations'])
 def test_the_ground_truth_of_a_dataset_is_loaded_so(name):
-    steps = DetectionEvaluation().list_loading_steps([], [{'type': name}], {}, True)
-    assert steps[-1] == {'type': 'mmgcvit.LoadEncodedAnnotations'}
+    def make(step):
+        return make_loading_pipeline(ConfigDict(pipeline=[step]), DETECTION, masks=True)
+
+    *_, step, _ = make({'type': name})
+    assert step == {'type': 'mmgcvit.LoadEncodedAnnotations'}
     own = {'type': 'my.LoadAnnotations'}
-    assert own in DetectionEvaluation().list_loading_steps([], [own], {}, True)
+    assert own in make(own)
