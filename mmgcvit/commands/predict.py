@@ -13,7 +13,6 @@ from ..predict.inputs import find_inputs
 from ..predict.model_files import ModelFiles, find_model_files
 from ..predict.output_files import FILES, FOLDERS, PICTURES
 from ..predict.thresholds import ScoreThr
-from ..predict.tile_sizes import explain_small_tiles
 from ..runs.folder import get_started_with
 from .options import (
     add_integer,
@@ -152,6 +151,7 @@ def load_for_predict(
 
     Raise a UserError for options that its task does not have.
     """
+    from ..own.training.object_sizes import explain_small_tiles
     from ..predict.results import find_labels
     from .loading import load_silently
 

@@ -22,10 +22,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..errors import UserError, escape_controls, format_count, get_first_line, shorten
+from ..own.judging.limits import format_limit
 from ..predict.inputs import convert_to_array
 from ..predict.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
 from ..predict.output_files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
-from ..predict.outputs import Outputs, format_limit, make_table, write_counts, write_json
+from ..predict.outputs import Outputs, make_table, write_counts, write_json
 from ..predict.predictor import PICTURE_ERRORS, Predictor, explain_skipped
 from ..predict.results import Detections, Outcome, Prediction, find_labels
 

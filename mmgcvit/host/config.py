@@ -146,12 +146,14 @@ def check_option(name: str, cfg: 'Config', path: str | Path) -> None:
             others = f'all settings that use it: {", ".join(users)}'
         raise UserError(
             f'overriding {name} would have no effect, because {key!r} is not a setting but a '
-            f'variable in {path} or its _base_. Edit it there, or override {others}'
+            f'variable in {path} or its _base_. Edit it there, or override {others}',
+            arguments=['cfg_options'],
         )
     suggestion = suggest(key, known_keys, lambda known: f'{known}{dot}{subkeys}')
     raise UserError(
         f"overriding {name}: {path} has no setting {key!r}, and mmengine's Runner reads no "
-        f'such setting{suggestion}'
+        f'such setting{suggestion}',
+        arguments=['cfg_options'],
     )
 
 

@@ -32,7 +32,8 @@ def check_gpus() -> None:
     raise UserError(
         f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: '
         f'"{reason}". See docs/installation.md, "When torch cannot use the GPU". To run on the '
-        f'CPU, set {VISIBLE_DEVICES}=-1 or the device cpu'
+        f'CPU, set {VISIBLE_DEVICES}=-1 or the device cpu',
+        arguments=['device'],
     )
 
 

@@ -112,7 +112,8 @@ def read_published_thresholds(checkpoint: str) -> ScoreThresholds | None:
         return parse_metadata(metadata)
     except ValueError as error:
         raise UserError(
-            f'{path} has damaged confidence thresholds in its metadata. Set score_thr'
+            f'{path} has damaged confidence thresholds in its metadata. Set score_thr',
+            arguments=['score_thr'],
         ) from error
 
 

@@ -62,7 +62,8 @@ def parse_pixel_size(text: str) -> PixelSize:
     if match is None or not 0 < length < math.inf:
         raise UserError(
             f'pixel_size={text!r:.40}: expected a length above 0 and its unit, for example '
-            f'0.65um. Units: {", ".join(UNITS)}'
+            f'0.65um. Units: {", ".join(UNITS)}',
+            arguments=['pixel_size'],
         )
     return PixelSize(length, match[2])
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ..errors import MANY, escape_controls, format_count, shorten
+from ..errors import MANY, escape_controls, shorten
 from ..host.files import fold_name, is_url, make_absolute, write_image, write_text
 from ..host.tasks import TASK_BY_NAME
 from .csv_files import CsvCell, escape_formula, write_csv
@@ -75,17 +75,6 @@ class Outputs:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON lacks."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
-
-
-def format_limit(names: Sequence[str], num_images: int, model: Predictor[Any]) -> str:
-    """Return a message about images with as many detections as a detector returns at most."""
-    tiles = f'tiles under {model.tiles} px' if model.tiles else 'tiles'
-    return (
-        f'in {len(names)} of {format_count(num_images, "image")} ({shorten(names)}), the model '
-        f'returned as many detections as it can, {model.limit:,}, so counts may be too low. '
-        f'Predict in {tiles} (tiles=SIDE), or raise max_per_img and nms_pre in the test_cfg of '
-        'its config'
-    )
 
 
 def write_counts(

@@ -180,12 +180,15 @@ class Predictor(ABC, Generic[P]):
     def make_error_of_thresholds(self) -> UserError:
         """Make the error for confidence thresholds of a model that finds no objects."""
         return UserError(
-            f'score_thr is only for detectors, and this is a {self.task} model. Remove score_thr'
+            f'score_thr is only for detectors, and this is a {self.task} model. Remove score_thr',
+            arguments=['score_thr'],
         )
 
     def make_error_of_tiles(self) -> UserError:
         """Make the error for ``tiles`` of a model that predicts whole images."""
-        return UserError(f'a {self.task} model predicts whole images. Remove tiles')
+        return UserError(
+            f'a {self.task} model predicts whole images. Remove tiles', arguments=['tiles']
+        )
 
     def describe_settings(self) -> list[str]:
         """Return lines about the settings with which the model predicts."""
@@ -329,7 +332,8 @@ def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:
         advice = '. Predict it in tiles: tiles=SIDE'
     return UserError(
         'the test pipeline or the network fails on the image whose height and width are '
-        f'{image.shape[:2]} ({reason}){advice}'
+        f'{image.shape[:2]} ({reason}){advice}',
+        arguments=['tiles'] if advice else [],
     )
 
 

@@ -126,7 +126,9 @@ def read_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds | None:
         thresholds = parse_thresholds(chosen)
         digest = chosen['sha256']
     except (ValueError, KeyError) as error:
-        raise UserError(f'{path} is damaged. Remove it, or set score_thr') from error
+        raise UserError(
+            f'{path} is damaged. Remove it, or set score_thr', arguments=['score_thr']
+        ) from error
     return thresholds if digest == compute_sha256(file) else None
 
 

@@ -123,7 +123,8 @@ class RunFolder:
         if names:
             raise CheckpointError(
                 f"{self.path} has an earlier run's checkpoints ({shorten(names)}). Resume it, set "
-                'another work_dir, or remove them'
+                'another work_dir, or overwrite them',
+                arguments=['resume', 'work_dir', 'overwrite'],
             )
 
     def list_leftovers(self) -> list[Path]:

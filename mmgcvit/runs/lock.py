@@ -54,7 +54,8 @@ def acquire_lock(lock: TextIO, folder: Path) -> None:
                 lock.seek(0)
                 raise UserError(
                     f'another training is running in {folder} ({lock.read()}). Wait, or set '
-                    f'another work_dir. If its node has failed, remove {lock.name}'
+                    f'another work_dir. If its node has failed, remove {lock.name}',
+                    arguments=['work_dir'],
                 ) from None
             time.sleep(0.1)
         except OSError as error:

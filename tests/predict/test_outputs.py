@@ -16,8 +16,9 @@ from pycocotools import mask as coco_mask
 from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.datasets.coco_categories import make_coco_categories
 from mmgcvit.errors import MANY, UserError
+from mmgcvit.own.judging.limits import format_limit
 from mmgcvit.predict.output_files import FILES
-from mmgcvit.predict.outputs import Outputs, format_limit, write_counts
+from mmgcvit.predict.outputs import Outputs, write_counts
 from mmgcvit.predict.results import Classification, Detections, find_labels, make_segmentation
 
 

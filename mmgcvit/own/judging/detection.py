@@ -15,7 +15,6 @@ from ...host.tasks import DETECTION
 from ...ops.rle import EncodedMasks
 from ...predict.detector import convert_masks
 from ...predict.drawing import Colour
-from ...predict.outputs import format_limit
 from ...predict.predictor import Predictor
 from ...predict.results import Detections
 from ...predict.thresholds import ScoreThresholds
@@ -28,6 +27,7 @@ from .detection_curves import (
     compute_detection_curves,
     encode_detections,
 )
+from .limits import format_limit
 from .matches import LEGEND, draw_matches, match_objects
 from .plots import draw_confusion_matrix, draw_detection_curves
 from .scoring import BACKGROUND, ConfusionMatrix, ImageScore, make_empty_matrix

@@ -11,7 +11,6 @@ from ...datasets.annotations import Size
 from ...datasets.mirroring import explain_mirroring
 from ...engine.hooks.progress import format_duration
 from ...errors import format_count
-from ...predict.tile_sizes import explain_small_tiles
 from ..data.records import DatasetInfo
 from ..data.rules.classes import find_few_scored, find_missing_classes
 from ..data.rules.findings import format_findings
@@ -19,6 +18,7 @@ from .object_sizes import (
     MAX_SMALL,
     choose_image_size,
     choose_tiles,
+    explain_small_tiles,
     find_small_objects,
     measure_long_side,
 )

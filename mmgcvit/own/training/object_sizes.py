@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...datasets.annotations import Box, Size
 from ...datasets.opening import read_sizes
+from ...predict.tile_sizes import MIN_TILE, OVERLAP
 from ..data.object_records import ObjectSplit
 from ..data.records import Split
 
@@ -124,3 +125,19 @@ def count_fullest(split: ObjectSplit, tiles: int | None = None) -> int:
             for top in (row - 1, row):
                 numbers[image.id, left, top] += 1
     return max(numbers.values(), default=0)
+
+
+def explain_small_tiles(side: int | None, object_side: int | None) -> str:
+    """Return a sentence if tiles of ``side`` pixels are small for objects, whose longer side is
+    ``object_side`` for one in ten or more, or ''.
+
+    Each object that is not longer than the overlap of tiles is complete in one of them.
+    """
+    if not side or not object_side or object_side <= OVERLAP * side:
+        return ''
+    least = ceil(object_side / OVERLAP / MIN_TILE) * MIN_TILE
+    return (
+        f'objects are up to {object_side} px long, over a quarter of the tiles ({side} px), so '
+        f'that tiles cut them, and parts of one may be counted as several. Use --tiles {least}, or '
+        'larger'
+    )

@@ -203,7 +203,7 @@ def test_tiles_that_are_small_for_the_objects_are_named(tiles, is_named, tmp_pat
     path, summary = make_config(dataset, tmp_path / 'run', size=MINI, tiles=tiles)
     assert Config.fromfile(path).started_with.object_side == 23
     assert ('objects are up to 23 px long' in summary) == is_named
-    assert ('Use tiles=96, or larger' in summary) == is_named
+    assert ('Use --tiles 96, or larger' in summary) == is_named
 
 
 @pytest.mark.parametrize(('side', 'options'), [(1, ' --image-size 256'), (1.5, ''), (7, None)])

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgcvit.predict.tile_sizes import MIN_TILE, OVERLAP, explain_small_tiles
+from mmgcvit.own.training.object_sizes import explain_small_tiles
+from mmgcvit.predict.tile_sizes import MIN_TILE, OVERLAP
 
 
 def test_coins_in_tiles_of_64_pixels():
     text = explain_small_tiles(side=64, object_side=43)
     assert text == (
         'objects are up to 43 px long, over a quarter of the tiles (64 px), so that tiles cut them, '
-        'and parts of one may be counted as several. Use tiles=192, or larger'
+        'and parts of one may be counted as several. Use --tiles 192, or larger'
     )
 
 
@@ -27,4 +28,4 @@ def test_the_advised_tiles_are_large_enough(side, object_side):
     text = explain_small_tiles(side, object_side)
     assert bool(text) == (object_side > OVERLAP * side)
     if text:
-        assert not explain_small_tiles(int(re.search(r'tiles=(\d+)', text)[1]), object_side)
+        assert not explain_small_tiles(int(re.search(r'--tiles (\d+)', text)[1]), object_side)
