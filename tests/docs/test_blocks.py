@@ -123,7 +123,7 @@ def add_released_weights(clone):
     """Save random weights under the file name of the authors' release."""
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
-    state_dict = make_state_dict(Weights('', GCViT, ORIGINAL, False, tensors, [], {}), ORIGINAL)
+    state_dict = make_state_dict(Weights('', GCViT, ORIGINAL, False, tensors, [], {}, {}), ORIGINAL)
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 
