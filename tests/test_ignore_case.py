@@ -1,7 +1,7 @@
 """On a disk that ignores case and Unicode forms, names that it takes for one are told apart, and
 data whose annotations spell names in another way are read.
 
-Modules: `mmgcvit/predict/outputs.py`, `mmgcvit/own/data/folders.py`.
+Modules: `mmgcvit/own/pictures/outputs.py`, `mmgcvit/own/data/folders.py`.
 """
 
 import json
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmgcvit.predict.outputs import Outputs
+from mmgcvit.own.pictures.outputs import Outputs
 
 from .ignore_case import fold
 from .tools.commands import call

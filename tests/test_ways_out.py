@@ -22,7 +22,7 @@ from mmgcvit.datasets.coco_content import find_missing_keys
 from mmgcvit.datasets.opening import read_sizes
 from mmgcvit.engine.hooks.progress import list_next_commands
 from mmgcvit.errors import UserError
-from mmgcvit.predict.inputs import find_inputs
+from mmgcvit.own.pictures.finding import find_inputs
 
 from .coco import make_annotation, make_content, make_image
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from ..host.device import check_gpus, disable_cudnn_attention
-from ..predict.loading import load_model, silence_output
+from ..host.runners import silence_output
+from ..predict.loading import load_model
 from ..predict.model_files import ModelFiles
 from ..predict.predictor import Predictor
 from ..predict.thresholds import ScoreThr

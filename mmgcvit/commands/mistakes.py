@@ -11,8 +11,8 @@ from rich.table import Table
 
 from ..errors import UserError, escape_controls, format_count
 from ..ops.requirements import check_installed
+from ..own.pictures.output_files import LABEL_ERRORS, MISTAKES
 from ..predict.model_files import ModelFiles, find_model_files
-from ..predict.output_files import LABEL_ERRORS, MISTAKES
 from .options import (
     add_data_folder,
     add_integer,
@@ -149,7 +149,7 @@ def print_label_counts(
 def load_split(files: ModelFiles, split: str, data: Sequence[Path]) -> 'BaseDataset':
     """Load the validation or test dataset of a config (see :func:`read_checked_config`)."""
     from ..datasets.loading import build_dataset
-    from ..predict.loading import silence_output
+    from ..host.runners import silence_output
 
     cfg = read_checked_config(files, split, data)
     with silence_output():
@@ -162,7 +162,7 @@ def load_unwrapped(files: ModelFiles, split: str, data: Sequence[Path]) -> list[
     """
     from ..datasets.checks.sources import iter_unwrapped_datasets
     from ..datasets.loading import build_dataset
-    from ..predict.loading import silence_output
+    from ..host.runners import silence_output
 
     cfg = read_checked_config(files, split, data)
     settings = [*iter_unwrapped_datasets(cfg[f'{split}_dataloader'].dataset)]

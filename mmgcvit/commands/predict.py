@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError, format_count
 from ..host.files import make_absolute
 from ..ops.requirements import check_installed
-from ..predict.inputs import find_inputs
+from ..own.pictures.finding import find_inputs
+from ..own.pictures.output_files import FILES, FOLDERS, PICTURES
+from ..own.runs.made import get_started_with
 from ..predict.model_files import ModelFiles, find_model_files
-from ..predict.output_files import FILES, FOLDERS, PICTURES
 from ..predict.thresholds import ScoreThr
-from ..runs.folder import get_started_with
 from .options import (
     add_integer,
     add_model_options,
@@ -27,7 +27,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..predict.measurements import PixelSize
+    from ..own.pictures.measurements import PixelSize
     from ..predict.predictor import Predictor
 
 EXAMPLE = 'mmgcvit predict work_dirs/photos new_photos --out-dir found'
@@ -237,7 +237,7 @@ def read_pixel_size(args: Namespace) -> 'PixelSize | None':
     Raise a UserError if it is wrong, or without ``--measure``; or if a package for measuring is
     missing.
     """
-    from ..predict.measurements import parse_pixel_size
+    from ..own.pictures.measurements import parse_pixel_size
 
     if args.measure:
         check_installed('--measure', 'skimage')

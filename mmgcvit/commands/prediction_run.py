@@ -23,10 +23,10 @@ from rich.progress import Progress
 
 from ..errors import UserError, escape_controls, format_count, get_first_line, shorten
 from ..own.judging.limits import format_limit
+from ..own.pictures.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
+from ..own.pictures.output_files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
+from ..own.pictures.outputs import Outputs, make_table, write_counts, write_json
 from ..predict.inputs import convert_to_array
-from ..predict.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
-from ..predict.output_files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
-from ..predict.outputs import Outputs, make_table, write_counts, write_json
 from ..predict.predictor import PICTURE_ERRORS, Predictor, explain_skipped
 from ..predict.results import Detections, Outcome, Prediction, find_labels
 

@@ -52,8 +52,8 @@ def main(args: Namespace) -> None:
     from ..checkpoints.licences import find_limit_of_model
     from ..checkpoints.published import describe_weights
     from ..checkpoints.weights import find_state_dict
-    from ..host.runners import build_in_scope
-    from ..predict.loading import disable_lora, get_model_config, silence_output
+    from ..host.runners import build_in_scope, silence_output
+    from ..predict.loading import disable_lora, get_model_config
 
     checkpoint = files.read_checkpoint()
     find_state_dict(checkpoint.content, checkpoint.source)  # raises an error if it has no weights

@@ -6,9 +6,9 @@ from pathlib import Path
 from ..errors import UserError, escape_controls, format_count, shorten
 from ..host.files import is_url
 from ..ops.requirements import check_installed
-from ..predict.inputs import find_inputs
+from ..own.pictures.finding import find_inputs
+from ..own.pictures.output_files import SUGGESTIONS
 from ..predict.model_files import find_model_files
-from ..predict.output_files import SUGGESTIONS
 from .options import (
     add_data_folder,
     add_model_options,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from ..errors import MisfitError, UserError, escape_controls, format_count
 from ..host.config import LOADERS, TRACKERS, check_config, locate_config, read_config
 from ..host.files import make_portable_path
-from ..own.runs.made import NUM_UNCORRECTED, START, choose_work_dir
+from ..own.runs.made import NUM_UNCORRECTED, START, choose_work_dir, get_started_with
 from ..own.training.options import OPTIONS, Options, format_option, make_options
-from ..runs.folder import RunFolder, get_started_with
+from ..runs.folder import RunFolder
 from .options import (
     CONFIG,
     add_common_options,

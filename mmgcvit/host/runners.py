@@ -3,14 +3,16 @@
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
+from io import StringIO
 from typing import Any, TypeVar
 
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank, is_distributed
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DefaultScope
@@ -133,3 +135,19 @@ def list_modules(module: nn.Module) -> list[nn.Module]:
     Cascades have a ModuleList of them, other detectors one module.
     """
     return list(module) if isinstance(module, nn.ModuleList) else [module]
+
+
+@contextmanager
+def silence_output() -> Iterator[None]:
+    """Hide what is printed, logged below the level ERROR, and warned about, in all threads of the
+    process.
+    """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)

@@ -18,15 +18,14 @@ from ..engine.tiled_loops import TiledLoop, build_dataset_and_predictor
 from ..errors import UserError, get_first_line
 from ..host.files import write_image
 from ..host.private_api import list_vis_backends
-from ..host.runners import get_image_name
-from ..predict.loading import silence_output
-from ..predict.outputs import Outputs
+from ..host.runners import get_image_name, silence_output
 from ..predict.results import Prediction
 from ..registry import HOOKS
 from ..runs.folder import VAL_IMAGES_FOLDER
 from .judging.evaluations import EVALUATION_BY_TASK
 from .judging.grids import PICTURE_SIDE, Cell, draw_cells, draw_grid
 from .judging.samples import load_sample
+from .pictures.outputs import Outputs
 
 SCORE_THR = 0.3  # of detections
 

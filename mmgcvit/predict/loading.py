@@ -1,18 +1,13 @@
 """Load a trained model from a config and a checkpoint, or from a work dir."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
-from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
@@ -219,19 +214,3 @@ def check_class_names(
             f'the data has the {len(classes)} classes {shorten(classes, MANY)}. Use its own '
             'config, or give the data its classes in the same order'
         )
-
-
-@contextmanager
-def silence_output() -> Iterator[None]:
-    """Hide what is printed, logged below the level ERROR, and warned about, in all threads of the
-    process.
-    """
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)

@@ -20,12 +20,12 @@ Importing it does not import torch, so that commands can reject wrong paths at o
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, UserError, shorten
 from ..host.config import read_config
@@ -50,18 +50,8 @@ CHECKED_FILE = '.checked'
 INTERRUPTED_FILE = 'interrupted'
 LOGGED_CONFIGS = '*/vis_data/config.py'
 LOGGED_SCALARS = '*/vis_data/scalars.json'
-# A variable of the config of a run on a folder of data: the folder of the data, and the options of
-# the run, also those by default.
-STARTED_WITH = 'started_with'
 # The key of a checkpoint's ``meta`` for the run's settings in types of JSON.
 SETTINGS = 'settings'
-
-
-def get_started_with(cfg: 'Config') -> Mapping[str, Any]:
-    """Return what a run on a folder of data has stored in its config about its start, or an empty
-    mapping.
-    """
-    return cfg.get(STARTED_WITH) or {}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from mmgcvit.commands.prediction_run import PredictionRun, PredictOptions, compa
 from mmgcvit.host.files import write_image
 from mmgcvit.own.data.folders import scan_folder
 from mmgcvit.own.data.formats.finding import read_folder
-from mmgcvit.predict.inputs import find_inputs
+from mmgcvit.own.pictures.finding import find_inputs
 
 from ..predict.conftest import CLASSES, picture_of, write_video
 

@@ -25,7 +25,7 @@ from mmgcvit.host.files import (
     write_image,
 )
 from mmgcvit.own.judging.figures import write_figure
-from mmgcvit.predict.output_files import list_outputs
+from mmgcvit.own.pictures.output_files import list_outputs
 
 
 @pytest.mark.parametrize('error', [None, KeyboardInterrupt, OSError])

@@ -20,8 +20,9 @@ from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
 from mmgcvit.export.onnx_predictor import read_image
 from mmgcvit.host.files import write_image
-from mmgcvit.predict.inputs import convert_to_array, expand_pattern, find_inputs
-from mmgcvit.predict.output_files import FOLDERS, PREDICTIONS
+from mmgcvit.own.pictures.finding import expand_pattern, find_inputs
+from mmgcvit.own.pictures.output_files import FOLDERS, PREDICTIONS
+from mmgcvit.predict.inputs import convert_to_array
 
 from ..datasets.checks.made import write_bomb
 from .conftest import picture_of

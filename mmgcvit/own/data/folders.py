@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
 from ...host.files import IMAGE_SUFFIXES, expand_user, fold_name, walk
-from ...predict.output_files import list_outputs
+from ..pictures.output_files import list_outputs
 from .records import DatasetInfo
 
 # In a folder of ``predict --labels``: which model made which labels, and the names of the pictures

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...host.runners import silence_output
 from ...ops.rle import RLE
-from ...predict.loading import silence_output
 from ...predict.results import Detections, encode_masks
 from .intervals import ImageCounts
 

@@ -18,8 +18,8 @@ from torchvision.utils import make_grid
 from ...datasets.checks.sources import iter_datasets
 from ...datasets.loading import build_dataset
 from ...errors import UserError
+from ...host.runners import silence_output
 from ...predict.drawing import FONT, Colour, choose_palette, draw_prediction
-from ...predict.loading import silence_output
 from ...predict.results import Detections, Prediction
 from .evaluations import find_evaluation
 from .parts import choose_part

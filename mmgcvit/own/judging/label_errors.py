@@ -12,10 +12,10 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
 from ...host.files import write_image
-from ...predict.csv_files import CsvCell, escape_formula, write_csv
 from ...predict.drawing import draw_prediction
-from ...predict.output_files import LABEL_ERRORS
 from ...predict.predictor import Predictor
+from ..pictures.csv_files import CsvCell, escape_formula, write_csv
+from ..pictures.output_files import LABEL_ERRORS
 from .evaluations import EVALUATION_BY_TASK
 from .grids import LARGE_PICTURE_SIDE, Cell, draw_grid
 from .mistakes import predict_dataset

@@ -13,9 +13,9 @@ from rich.progress import track
 from ...errors import UserError
 from ...host.files import write_image
 from ...predict.detector import Detector
-from ...predict.outputs import write_json
 from ...predict.predictor import Predictor
 from ...predict.results import Prediction
+from ..pictures.outputs import write_json
 from .evaluations import EVALUATION_BY_TASK
 from .figures import write_figure
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid

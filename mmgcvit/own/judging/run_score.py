@@ -11,11 +11,13 @@ from mmengine.dataset import BaseDataset
 from ...checkpoints.safe_loading import Checkpoint
 from ...datasets.loading import build_dataset
 from ...errors import format_count
-from ...predict.loading import load_model, silence_output
+from ...host.runners import silence_output
+from ...predict.loading import load_model
 from ...predict.model_files import ModelFiles
 from ...predict.predictor import Predictor
 from ...predict.thresholds import ScoreThresholds, write_thresholds
-from ...runs.folder import RunFolder, get_started_with
+from ...runs.folder import RunFolder
+from ..runs.made import get_started_with
 from .evaluations import find_evaluation
 from .mistakes import evaluate_images
 from .verdict import format_verdict

@@ -3,15 +3,26 @@ dir, which has the config, annotations and maps. Later trainings have ``made2``,
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...host.files import create_numbered, make_absolute, make_portable_path
 from ...runs.folder import RunFolder
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
 MADE_FOLDER = 'made'
 # ``made``, ``made2``, ...
 MADE_NAME = re.compile(rf'{MADE_FOLDER}\d*')
+# A variable of the config of a run on a folder of data: the folder of the data, and the options of
+# the run, also those by default.
+STARTED_WITH = 'started_with'
+# Its key for the weights from which the run starts.
+START = 'start'
+# Its key for the number of training images with labels that a model made and nobody has corrected.
+NUM_UNCORRECTED = 'uncorrected_images'
 MAX_NAME_BYTES = 100  # of a work dir that is called like several folders
 
 
@@ -37,8 +48,8 @@ def create_made(run: RunFolder) -> Path:
     return create_numbered(run.path / MADE_FOLDER)
 
 
-# The key of it for the weights from which the run starts.
-START = 'start'
-# The key of it for the number of training images with labels that a model made and nobody has
-# corrected.
-NUM_UNCORRECTED = 'uncorrected_images'
+def get_started_with(cfg: 'Config') -> Mapping[str, Any]:
+    """Return what a run on a folder of data has stored in its config about its start, or an empty
+    mapping.
+    """
+    return cfg.get(STARTED_WITH) or {}

@@ -30,10 +30,10 @@ from mmengine.config import Config
 from ...datasets.checks.sources import iter_unwrapped_datasets
 from ...errors import UserError
 from ...host.files import compute_sha256, make_absolute, make_portable_path
-from ...runs.folder import RUN_FILE_NAME, RunFolder, get_started_with
+from ...runs.folder import RUN_FILE_NAME, RunFolder
 from ..data.folders import find_folder
 from .config_paths import list_paths, replace_paths
-from .made import MADE_NAME
+from .made import MADE_NAME, get_started_with
 from .moved_annotations import RenamedImages, rename_images
 from .started_data import StartedFolder, format_folder, read_started, write_started
 

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ...host.files import compute_sha256, make_portable_path
-from ...runs.folder import STARTED_WITH, get_started_with
+from .made import STARTED_WITH, get_started_with
 
 DATA = 'data'  # the key of STARTED_WITH for the records
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ...host.files import write_atomically, write_image
-from ...predict.csv_files import CsvCell, escape_formula, write_csv
 from ...predict.drawing import draw_prediction
 from ...predict.inputs import convert_to_array
-from ...predict.output_files import SUGGESTIONS
 from ...predict.predictor import Predictor
 from ..judging.grids import PICTURE_SIDE, Cell, draw_grid
 from ..labels.folder import check_new_folder
+from ..pictures.csv_files import CsvCell, escape_formula, write_csv
+from ..pictures.output_files import SUGGESTIONS
 from .uncertainty import Uncertainty
 
 RANKING, SHEET = SUGGESTIONS

@@ -13,9 +13,8 @@ from ...datasets.loading import build_dataset
 from ...datasets.mirroring import mirrors
 from ...errors import UserError, shorten
 from ...host.config import LOADERS, get_type_name, iter_dicts
-from ...host.runners import log_warning
+from ...host.runners import log_warning, silence_output
 from ...predict.inputs import convert_to_array
-from ...predict.loading import silence_output
 from ...predict.predictor import PICTURE_ERRORS, Predictor, explain_skipped
 from .features import Features, compute_features
 from .outputs import Suggestion

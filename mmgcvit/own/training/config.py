@@ -14,10 +14,17 @@ from ...datasets.opening import read_sizes
 from ...errors import UserError
 from ...host.config import CONFIGS
 from ...host.files import make_portable_path, write_text
-from ...runs.folder import STARTED_WITH, RunFolder
+from ...runs.folder import RunFolder
 from ..data.formats import read_folders
 from ..data.records import DatasetInfo
-from ..runs.made import NUM_UNCORRECTED, START, choose_run_name, choose_work_dir, create_made
+from ..runs.made import (
+    NUM_UNCORRECTED,
+    START,
+    STARTED_WITH,
+    choose_run_name,
+    choose_work_dir,
+    create_made,
+)
 from ..runs.started_data import StartedFolder, describe_folder, describe_united, format_started
 from .advice import advise
 from .head import Head

@@ -13,9 +13,9 @@ from ...checkpoints.safe_loading import read_for_mmengine
 from ...datasets.checks.sources import iter_unwrapped_datasets
 from ...errors import UserError, format_count, shorten
 from ...host.files import make_absolute, make_portable_path, read_text, write_text
-from ...runs.folder import RunFolder, get_started_with
+from ...runs.folder import RunFolder
 from ..data.folders import scan_folder
-from ..runs.made import create_made
+from ..runs.made import create_made, get_started_with
 from ..runs.run_data import DataRun, note_work_dir
 from ..runs.started_data import read_started
 from .options import Options, format_option, list_changed

@@ -13,7 +13,8 @@ from ...checkpoints.safe_loading import get_dict, read_for_mmengine
 from ...errors import CheckpointError, UserError
 from ...host.config import CONFIGS, read_config
 from ...host.files import expand_user, is_url, make_absolute
-from ...runs.folder import SETTINGS, RunFolder, get_started_with
+from ...runs.folder import SETTINGS, RunFolder
+from ..runs.made import get_started_with
 from .templates import Template
 
 

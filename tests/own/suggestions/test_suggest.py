@@ -11,11 +11,11 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.errors import UserError
+from mmgcvit.own.pictures.output_files import list_outputs
 from mmgcvit.own.suggestions.outputs import Suggestion, copy_pictures
 from mmgcvit.own.suggestions.suggest import suggest, trains_mirrored
 from mmgcvit.own.suggestions.uncertainty import Uncertainty
 from mmgcvit.predict.inputs import convert_to_array
-from mmgcvit.predict.output_files import list_outputs
 
 from ...predict.conftest import picture_of, write_video
 

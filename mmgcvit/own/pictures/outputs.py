@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ..errors import MANY, escape_controls, shorten
-from ..host.files import fold_name, is_url, make_absolute, write_image, write_text
-from ..host.tasks import TASK_BY_NAME
+from ...errors import MANY, escape_controls, shorten
+from ...host.files import fold_name, is_url, make_absolute, write_image, write_text
+from ...host.tasks import TASK_BY_NAME
+from ...predict.predictor import Predictor
 from .csv_files import CsvCell, escape_formula, write_csv
 from .output_files import LABEL_MAPS, PICTURES
-from .predictor import Predictor
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..host.files import write_atomically
+from ...host.files import write_atomically
 
 CsvCell = str | int | float | Path
 FORMULA_STARTS = ('=', '+', '-', '@', '\t', '\r')

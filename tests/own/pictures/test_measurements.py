@@ -14,7 +14,12 @@ from scipy.ndimage import binary_fill_holes
 
 from mmgcvit import load
 from mmgcvit.errors import UserError
-from mmgcvit.predict.measurements import PixelSize, measure_objects, parse_pixel_size, write_objects
+from mmgcvit.own.pictures.measurements import (
+    PixelSize,
+    measure_objects,
+    parse_pixel_size,
+    write_objects,
+)
 from mmgcvit.predict.results import Detections
 
 pytest.importorskip('skimage')

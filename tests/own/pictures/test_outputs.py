@@ -17,8 +17,8 @@ from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.datasets.coco_categories import make_coco_categories
 from mmgcvit.errors import MANY, UserError
 from mmgcvit.own.judging.limits import format_limit
-from mmgcvit.predict.output_files import FILES
-from mmgcvit.predict.outputs import Outputs, write_counts
+from mmgcvit.own.pictures.output_files import FILES
+from mmgcvit.own.pictures.outputs import Outputs, write_counts
 from mmgcvit.predict.results import Classification, Detections, find_labels, make_segmentation
 
 

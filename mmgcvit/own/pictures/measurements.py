@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.annotations import Size
-from ..errors import UserError
-from ..ops.requirements import check_installed
+from ...datasets.annotations import Size
+from ...errors import UserError
+from ...ops.requirements import check_installed
+from ...predict.results import DetectedObject, Detections
 from .csv_files import escape_formula, write_csv
-from .results import DetectedObject, Detections
 
 UNITS = ('nm', 'um', 'mm', 'cm', 'm')
 PIXEL_SIZE = re.compile(rf'([0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?) ?({"|".join(UNITS)})')
