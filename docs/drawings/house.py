@@ -45,7 +45,7 @@ def house() -> str:
     drawing.arrow((RIGHT - 80, 82), (RIGHT - 80, 102))
     drawing.arrow((544, 129), (535, 129))
     drawing.arrow((395, 154), (395, top - 2))
-    drawing.box(15, top, 130, ROOM_HEIGHT, ['a work dir', 'for all commands'], MAP)
+    drawing.box(15, top, 130, ROOM_HEIGHT, ['a work dir', 'others read it'], MAP)
     drawing.arrow((LEFT, top + 25), (147, top + 25))
     drawing.arrow((80, top), (80, 129), (LEFT - 2, 129))
     hosts = ['hosts', 'mmengine,', 'mmdet, mmseg,', 'mmpretrain']
