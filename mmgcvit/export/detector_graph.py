@@ -20,7 +20,7 @@ from torchvision.ops import roi_align
 from ..errors import UserError
 from ..fixes import mmdet as mmdet_fixes
 from ..host.runners import list_modules
-from ..models.layers.blocks import nchw_to_nhwc
+from ..models.layers.layouts import nchw_to_nhwc
 from ..models.layers.padding import pad_images
 from ..predict.predictor import Predictor
 from .graphs import SCORE_THR, Arrays, Axes, ModelGraph
