@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoints.reading import resolve_file
+from ..checkpoints.downloading import resolve_file
 from ..errors import UserError
 from ..host.files import compute_sha256, write_atomically
 from ..host.private_api import is_converting_channels

@@ -53,8 +53,6 @@ LOGGED_SCALARS = '*/vis_data/scalars.json'
 # A variable of the config of a run on a folder of data: the folder of the data, and the options of
 # the run, also those by default.
 STARTED_WITH = 'started_with'
-# The key of a checkpoint's ``meta`` for the run's settings in types of JSON.
-SETTINGS = 'settings'
 
 
 def get_started_with(cfg: 'Config') -> Mapping[str, Any]:
