@@ -12,10 +12,9 @@ from torch import Tensor
 
 from ..errors import CheckpointError, MisfitError, format_count, shorten
 from .grids import has_square_rows, is_position_table
-from .translating import StateDict
+from .translating import NOTHING, StateDict
 
 WHOLE_NETWORK = 'Use a checkpoint of the whole network'
-NOTHING = '(?!)'  # a regular expression that matches nothing
 ADAPTERS = r'(^|\.)(lora_\w+|base_layer|adapters?|\w+_adapter)(\.|$)'
 EMA_COPIES = r'^(steps|n_averaged)$|^ema_|(^|\.)(ema|ema_model|model_ema)\.'
 # What tensors are that files have beside the weights of a network, and what to do, by a regular

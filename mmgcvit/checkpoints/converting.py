@@ -20,10 +20,10 @@ from ..ops.requirements import check_installed
 from ..version import __version__
 from .checks import WHOLE_NETWORK, check_fit
 from .dino import ADVICE, infer_dino_settings, translate_dino
-from .grids import infer_window_side, list_oblong
+from .grids import BACKBONE, infer_window_side, list_oblong
+from .intact import raise_checkpoint_error
+from .loading import OUTPUT_NORMS
 from .lora import merge_lora
-from .pretrained import OUTPUT_NORMS
-from .reading import raise_checkpoint_error
 from .translating import BIAS_TABLE, ArchError, KeyMapping, StateDict, get_shape, invert, translate
 from .weights import FINAL_NORM, Weights
 
@@ -87,14 +87,15 @@ def convert(weights: Weights, to: str) -> StateDict:
         if mapping.short_name == to:
             return make_state_dict(tensors, mapping)
     if to != 'mmpretrain':
+        formats = ['mmpretrain', *(m.short_name for m in network.key_mappings if m.short_name)]
         raise CheckpointError(
-            f'weights of {network.__name__} cannot be converted to {to}. Choose mmpretrain '
-            'or original'
+            f'weights of {network.__name__} cannot be converted to {to}. Choose one of '
+            f'{", ".join(formats)}'
         )
     last_norm = get_last_norm(tensors)
     state_dict = {}
     for name, tensor in tensors.items():
-        prefix = '' if name.startswith('head.') else 'backbone.'
+        prefix = '' if name.startswith('head.') else BACKBONE
         state_dict[prefix + name.replace(FINAL_NORM, last_norm)] = tensor
     return state_dict
 

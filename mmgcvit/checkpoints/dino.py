@@ -12,12 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .grids import infer_window_side
+from .grids import BACKBONE, infer_window_side
 from .translating import BIAS_TABLE, SAME, KeyMapping, Row, StateDict, get_shape, translate
 from .weights import Weights, list_key_mappings
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
-BACKBONE = 'backbone.0.body.'
+TAO_BACKBONE = 'backbone.0.body.'
 ADVICE = 'Use a detector that TAO has trained with its default settings of DINO'
 NUM_COCO_IDS = 91
 # 91 classes are COCO's category ids. mmdet has the 80 that COCO uses, in this order.
@@ -85,7 +85,7 @@ def translate_dino(state_dict: StateDict, source: str) -> StateDict | None:
     num_layers = count_modules(external, 'transformer.decoder.layers.')
     rows = [*ROWS, *make_neck_rows(external)]
     for external_prefix, local_prefix, parts in mapping.rows:
-        rows.append((BACKBONE + external_prefix, f'backbone.{local_prefix}', parts))
+        rows.append((TAO_BACKBONE + external_prefix, BACKBONE + local_prefix, parts))
     tensors = {}
     for name, tensor in external.items():
         # In mmdet the encoder's heads follow those of the decoder's layers.
@@ -115,7 +115,7 @@ def find_dino(state_dict: StateDict) -> tuple[str, KeyMapping] | None:
     """Return the prefix of a DINO's keys and the key mapping of its backbone, or None."""
     for _, mapping in list_key_mappings():
         for name in state_dict:
-            prefix = name.removesuffix(BACKBONE + mapping.signature_key)
+            prefix = name.removesuffix(TAO_BACKBONE + mapping.signature_key)
             if prefix != name and prefix + SIGNATURE_KEY in state_dict:
                 return prefix, mapping
     return None

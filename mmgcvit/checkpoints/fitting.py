@@ -10,21 +10,16 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, shorten
 from .checks import check_fit
-from .grids import (
-    BACKBONE,
-    get_backbone_settings,
-    resize_tables,
-)
+from .grids import BACKBONE, get_backbone_settings, resize_tables
 from .lora import add_initial_lora
-from .safe_loading import Checkpoint
+from .safe_loading import EMA_STATE, Checkpoint
 from .translating import StateDict
 from .weights import select_tensors
 
 MODEL = "the config's model"
 COUNTER = 'num_batches_tracked'
 MEAN = 'running_mean'
-EMA_STATE = 'ema_state_dict'  # a checkpoint's key for the state of mmengine's EMAHook
-EMA_PREFIX = 'module.'  # of the names of the model's tensors in it
+EMA_PREFIX = 'module.'  # of the names of the model's tensors in the state of EMA
 EMA_STEPS = 'steps'
 
 

@@ -18,6 +18,8 @@ from .translating import BIAS_TABLE, StateDict
 # Ends of the keys of position tables
 POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
 BACKBONE = 'backbone.'  # the prefix of a backbone's keys in a model
+# The key of a checkpoint's ``meta`` for the run's settings in types of JSON
+SETTINGS = 'settings'
 Grid = tuple[int, int]
 
 
@@ -26,7 +28,7 @@ def get_backbone_settings(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     programs, and of crafted files.
     """
     settings: Any = meta
-    for key in ('settings', 'model', 'backbone'):
+    for key in (SETTINGS, 'model', 'backbone'):
         settings = settings.get(key) if isinstance(settings, Mapping) else None
     return settings if isinstance(settings, Mapping) else {}
 
@@ -71,8 +73,8 @@ def find_grids(
 
 
 def list_oblong(tensors: StateDict, network: type[Any], settings: Mapping[str, Any]) -> list[str]:
-    """List the position tables of a backbone whose grids are not square: by its settings, or because
-    they have as many rows as no square. The arguments are those of :func:`find_grids`.
+    """List the position tables of a backbone whose grids are not square: by its settings, or
+    because they have as many rows as no square. The arguments are those of :func:`find_grids`.
     """
     grids = find_grids(tensors, network, settings)
     oblong = [name for name, (height, width) in grids.items() if height != width]

@@ -16,7 +16,7 @@ from .grids import get_backbone_settings
 from .released import SHA256, TAO_FILES, TIMM_SHA256
 
 # The key for what limits the use of weights in the ``meta`` of a checkpoint, in the metadata of
-# published weights, and in what a run of ``train --data`` notes of its start
+# published weights, and in what a run on a folder of pictures notes of its start
 LIMIT = 'weights_limit'
 OF_AUTHORS = 'not for commercial use'
 OF_TAO = "NVIDIA TAO's, said to be not for commercial use: read their model card"

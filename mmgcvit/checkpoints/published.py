@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from .grids import get_backbone_settings
+from .downloading import resolve_file
+from .grids import SETTINGS, get_backbone_settings
 from .licences import LIMIT
-from .reading import read_metadata, resolve_file
+from .reading import read_metadata
 
 CLASSES = 'classes'
-BACKBONE = 'backbone'
-# The settings of the backbone that tell the size of a network, and the shape of its position tables
-BACKBONE_KEYS = ('type', 'arch', 'window_size', 'pretrain_img_size')
-# The key of a checkpoint's ``meta`` for the run's settings in types of JSON (:mod:`mmgcvit.runs.folder`)
-SETTINGS = 'settings'
+BACKBONE_KEY = 'backbone'
+# The settings of the backbone that are kept: they tell the size of a network, and the shape of its
+# position tables
+KEPT_SETTINGS = ('type', 'arch', 'window_size', 'pretrain_img_size')
 
 
 def describe_weights(
@@ -37,7 +37,7 @@ def describe_weights(
     if classes:
         entries[CLASSES] = [*classes]
     if isinstance(backbone.get('type'), str):  # no class of a config in pure Python
-        entries[BACKBONE] = {key: backbone[key] for key in BACKBONE_KEYS if key in backbone}
+        entries[BACKBONE_KEY] = {key: backbone[key] for key in KEPT_SETTINGS if key in backbone}
     if limit:
         entries[LIMIT] = limit
     return {key: json.dumps(value, ensure_ascii=False) for key, value in entries.items()}
@@ -51,7 +51,9 @@ def read_description(path: Path) -> dict[str, Any]:
     metadata = read_metadata(path)
     try:
         entries = {
-            key: json.loads(metadata[key]) for key in (CLASSES, BACKBONE, LIMIT) if key in metadata
+            key: json.loads(metadata[key])
+            for key in (CLASSES, BACKBONE_KEY, LIMIT)
+            if key in metadata
         }
     except ValueError:
         raise CheckpointError(
@@ -62,8 +64,8 @@ def read_description(path: Path) -> dict[str, Any]:
     classes = entries.get(CLASSES)
     if isinstance(classes, list) and all(isinstance(name, str) for name in classes):
         meta['dataset_meta'] = {'classes': classes}
-    if isinstance(entries.get(BACKBONE), dict):
-        meta[SETTINGS] = {'model': {'backbone': entries[BACKBONE]}}
+    if isinstance(entries.get(BACKBONE_KEY), dict):
+        meta[SETTINGS] = {'model': {'backbone': entries[BACKBONE_KEY]}}
     if isinstance(entries.get(LIMIT), str):
         meta[LIMIT] = entries[LIMIT]
     return meta

@@ -11,31 +11,37 @@ from typing import Any
 from ..host.files import URL_SCHEMES
 from ..host.private_api import get_checkpoint_loaders
 from .dino import list_dino_classes, translate_dino
+from .downloading import TIMM_SCHEME, resolve_file
 from .published import read_description
-from .reading import TIMM_SCHEME, read_checkpoint, resolve_file
+from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
+EMA_STATE = 'ema_state_dict'  # a checkpoint's key for the state of mmengine's EMAHook
 
-@dataclass(frozen=True)
+
+@dataclass
 class Checkpoint:
     """A checkpoint as mmengine gets it. The content is not pickled: each rank reads the file."""
 
     source: str  # a file or a URL
-    content: dict[str, Any]  # mmengine's, which fit_checkpoint and select_initial change
+    # mmengine's. fit_checkpoint and select_initial replace its weights by those that fit a model.
+    content: dict[str, Any]
     work_dir: str | Path | None  # that of the run that resumes, for its best checkpoints
     is_resumed: bool  # whether a run goes on with it, rather than starts from it or predicts
 
     def __reduce__(
         self,
     ) -> tuple[Callable[..., 'Checkpoint'], tuple[str | Path | bool | None, ...]]:
+        # A checkpoint is pickled only when rank 0 tells the other ranks which one it has chosen. A
+        # pickle of the weights would be sent to each of them, so it says how to read the file.
         return read_for_mmengine, (self.source, self.work_dir, self.is_resumed)
 
     def take_content(self) -> dict[str, Any]:
         """Return the content, and keep none of it: its memory is the caller's, although others may
         still have this object.
         """
-        content = dict(self.content)
-        self.content.clear()
+        content = self.content
+        self.content = {}
         return content
 
 
@@ -78,7 +84,7 @@ def read_for_mmengine(
         remove_empty_loss_scaler(content)
     else:
         content.pop('optimizer', None)
-        content.pop('ema_state_dict', None)
+        content.pop(EMA_STATE, None)
     content['meta'] = remove_harmful(get_dict(content, 'meta'), work_dir)
     if not source.startswith(TIMM_SCHEME):
         content['meta'] |= read_description(resolve_file(source))

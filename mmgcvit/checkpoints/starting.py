@@ -13,7 +13,7 @@ from .checks import check_finite, check_fit, check_no_adapters, is_same_kind
 from .class_rows import ClassMatch, InitialWeights, fill_rows
 from .fitting import MODEL, advise_config, prepare_tensors, strip_module_prefix
 from .grids import BACKBONE, get_backbone_settings
-from .pretrained import list_foreign
+from .loading import list_foreign
 from .safe_loading import Checkpoint
 from .translating import StateDict
 

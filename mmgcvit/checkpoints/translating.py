@@ -1,7 +1,8 @@
 """Translate state dict keys: external keys (another implementation's) to local keys (this
 package's), and back; and infer a network's arch from the shapes of its weights.
 
-Networks import this file only, which imports torch only.
+Networks import this file at their start, which imports torch only. The readers are imported when
+weights are loaded.
 """
 
 import re
@@ -16,6 +17,7 @@ from torch import Tensor
 # parameters.
 PLACEHOLDERS = {'{number}': r'\d+', '{even}': r'\d*[02468]', '{odd}': r'\d*[13579]'}
 
+NOTHING = '(?!)'  # a regular expression that matches nothing
 BIAS_TABLE = 'relative_position_bias_table'
 StateDict = dict[str, Tensor]  # the tensors of a network or a file by key
 Parts = Mapping[str, str]  # from a part of external keys to a part of local keys
@@ -36,15 +38,16 @@ class KeyMapping:
     # The external key by which this implementation's checkpoints are recognised; no others have it
     signature_key: str
     rows: tuple[Row, ...]
-    # A regular expression for external keys that are not needed; this one matches nothing
-    ignored: str = '(?!)'
-    # For mmgcvit convert --to; None: checkpoints with these keys cannot be written
+    # A regular expression for external keys that are not needed
+    ignored: str = NOTHING
+    # The name by which :func:`.convert` is asked for it; None: checkpoints with these keys cannot
+    # be written
     short_name: str | None = None
     # Computes the relative position index of a window (h, w), which checkpoints have beside each
     # bias table
     compute_position_index: Callable[[tuple[int, int]], Tensor] | None = None
     # A regular expression for the local keys of linear weights that are 1x1 convolutions there
-    convs: str = '(?!)'
+    convs: str = NOTHING
 
 
 def make_own_mapping(signature_key: str) -> KeyMapping:

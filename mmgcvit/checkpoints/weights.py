@@ -112,8 +112,8 @@ def select_tensors(content: Any) -> StateDict:
 def find_network(
     state_dict: StateDict, source: str, prefix: str | None
 ) -> tuple[Network, KeyMapping, str]:
-    """Find the network in a state dict by the ``signature_key`` of a key mapping. Return it, the key
-    mapping, and the prefix before the key.
+    """Find the network in a state dict by the ``signature_key`` of a key mapping. Return it, the
+    key mapping, and the prefix before the key.
 
     If ``prefix`` is given, only under this one. Raise a CheckpointError if there is none, or if
     there are several.
@@ -158,7 +158,7 @@ def find_local_key(name: str, prefix: str, key_mapping: KeyMapping) -> str | Non
 
     ``prefix`` is that of the network's keys. A classifier's head is beside its backbone.
     """
-    head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
+    head_prefix = prefix.removesuffix(BACKBONE) + 'head.fc.'
     if name.startswith(prefix):
         return translate(name.removeprefix(prefix), key_mapping.rows)
     if name.startswith(head_prefix):
@@ -174,7 +174,7 @@ def is_beside(key: str, prefix: str, key_mapping: KeyMapping) -> bool:
     """
     if re.match(PARTS_BESIDE, key):
         return True
-    if prefix.endswith(('backbone.', 'body.')) or re.search(ADAPTERS, key):
+    if prefix.endswith((BACKBONE, 'body.')) or re.search(ADAPTERS, key):
         return False
     modules = {re.split(r'[.{]', external_prefix)[0] for external_prefix, *_ in key_mapping.rows}
     return re.sub(r'\d+$', '', key.partition('.')[0]) not in modules

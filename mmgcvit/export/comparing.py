@@ -19,7 +19,8 @@ from scipy.optimize import linear_sum_assignment
 from ..errors import UserError
 from ..predict.detector import Detector
 from ..predict.predictor import Predictor
-from .graphs import INPUT, SCORE_THR, Arrays, ModelGraph
+from .graphs import INPUT, SCORE_THR, ModelGraph
+from .masks import Arrays
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -175,7 +176,7 @@ def compute_difference(output: NDArray[Any], expected: NDArray[Any]) -> float:
 def keep_all_candidates(predictor: Predictor[Any]) -> Predictor[Any]:
     """Return a detector that predicts objects of any score, with their masks as arrays.
 
-    FCNMaskHead drops candidates under the thresholds of the predictor.
+    The mask heads of ``fixes/mmdet`` drop candidates under the thresholds of the predictor.
     """
     assert isinstance(predictor, Detector)  # as its graph finds objects
     network = deepcopy(predictor.network)

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
-from ..models.layers.padding import pad_images
 from .deformable_attention import gather_in_attention
 from .detector_graph import (
     DetectorGraph,
@@ -58,8 +57,7 @@ class DINOGraph(DetectorGraph):
         indices (N,).
         """
         size = shape_as_tensor(images)[-2:]
-        divisor = self.model.data_preprocessor.pad_size_divisor
-        padded_size = shape_as_tensor(pad_images(images, divisor))[-2:]
+        padded_size = shape_as_tensor(self.pad(images))[-2:]
         boxes, scores = self.run_transformer(self.extract_feature_maps(images), size, padded_size)
         num_classes = scores.shape[-1]
         max_objects = self.model.bbox_head.test_cfg.get('max_per_img', self.num_queries)

@@ -1,4 +1,5 @@
-"""Models to trace: classifiers and segmentors here, detectors in detector_graph.py and beside it.
+"""Models to trace: classifiers and segmentors here, detectors in files of their own. The base class
+of detectors is in detector_graph.py.
 
 OpenMMLab packages are imported when needed.
 """
@@ -10,7 +11,6 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
@@ -19,7 +19,7 @@ from ..host.private_api import predicts_softmax
 from ..models.layers.arguments import MIN_IMAGE_SIZE, make_pair
 from ..models.layers.padding import ceil_div, pad_images
 from ..predict.predictor import Predictor
-from .masks import Shape
+from .masks import Arrays, Shape
 from .replacing import replace_modules
 
 INPUT = 'images'
@@ -29,7 +29,6 @@ SCORE_THR = 'nms_score_thr'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
 DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
 Axes = Mapping[str, Mapping[int, str]]  # the names of the dynamic axes of each output
-Arrays = Mapping[str, NDArray[Any]]  # of floats and ints, by the name of an output
 
 
 class ModelGraph(nn.Module, ABC):

@@ -12,7 +12,6 @@ from mmdet.models import Mask2FormerHead
 from torch import Tensor
 
 from ..errors import UserError
-from ..models.layers.padding import pad_images
 from .deformable_attention import gather_in_attention
 from .detector_graph import NO_OBJECT, DetectorGraph, Tensors, list_objects, select_top_scores
 
@@ -65,8 +64,7 @@ class Mask2FormerGraph(DetectorGraph):
         num_classes = logits.shape[-1] - 1
         labels = order % num_classes
         queries = torch.div(order, num_classes, rounding_mode='floor')
-        divisor = self.model.data_preprocessor.pad_size_divisor
-        padded_size = pad_images(images, divisor).shape[-2:]
+        padded_size = self.pad(images).shape[-2:]
         resized = F.interpolate(masks, padded_size, mode='bilinear')
         boxes, mask_scores = describe_masks(resized[..., : images.shape[-2], : images.shape[-1]])
         is_thing = labels < self.head.num_things_classes

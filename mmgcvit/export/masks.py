@@ -1,6 +1,6 @@
-"""Make the masks of an image from those of an ONNX file."""
+"""The outputs of an ONNX file, and the masks of an image that are made of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from math import ceil
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..ops.rle import MAX_MASK_BYTES
 
 Shape = tuple[int, int]  # (height, width)
+Arrays = Mapping[str, NDArray[Any]]  # of floats and ints, by the name of an output
 
 
 class MaskCollector:

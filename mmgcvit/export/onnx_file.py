@@ -9,8 +9,8 @@ end. With 2.13, ``dynamo=True`` exports classifiers as they are, and fails at ``
 segmentors and detectors. When the legacy exporter goes, these have to change:
 
 1. Sizes become ``tensor.shape``, which ``torch.export`` keeps symbolic, also the k of ``topk``.
-2. ``NonMaxSuppression`` becomes an operator of ``torch.library.custom_op`` whose fake kernel returns
-   a new dynamic size, with a translation in ``custom_translation_table``.
+2. ``NonMaxSuppression`` becomes an operator of ``torch.library.custom_op`` whose fake kernel
+   returns a new dynamic size, with a translation in ``custom_translation_table``.
 3. ``dynamic_axes`` become ``dynamic_shapes``, and the opset 18, that exporter's lowest, here and in
    docs/deploy.md.
 
@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoints.reading import resolve_file
+from ..checkpoints.downloading import resolve_file
 from ..errors import UserError
 from ..host.files import compute_sha256, write_atomically
 from ..host.private_api import is_converting_channels
@@ -44,10 +44,10 @@ def build_detector_graph(network: nn.Module) -> ModelGraph:
     """Return a detector to trace. There is a graph for each kind."""
     from mmdet.models import DINO, Mask2Former, RTMDetInsHead
 
-    from .detector_graph import TwoStageGraph
     from .dino_graph import DINOGraph
     from .mask2former_graph import Mask2FormerGraph
     from .rtmdet_graph import RTMDetInsGraph
+    from .two_stage_graph import TwoStageGraph
 
     if isinstance(network, DINO):
         return DINOGraph(network)

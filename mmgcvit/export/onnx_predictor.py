@@ -26,8 +26,8 @@ from ..datasets.opening import ImageError, decoder_errors
 from ..errors import UserError, get_first_line
 from ..predict.thresholds import ScoreThr, ScoreThresholds, parse_metadata
 from ..predict.tile_sizes import MIN_TILE
-from .masks import Shape
-from .output_readers import Arrays, Prediction, choose_reader, get_shape
+from .masks import Arrays, Shape
+from .output_readers import Prediction, choose_reader, get_shape
 
 # OpenCV's interpolation flags by mmcv's names, which test pipelines use. Pillow's names are mmcv's
 # in upper case.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..predict.tile_sizes import OVERLAP, place_tiles
 from .masks import (
+    Arrays,
     MaskCollector,
     Shape,
     collect_masks,
@@ -22,9 +23,9 @@ from .masks import (
     resize_masks,
 )
 
-Arrays = dict[str, NDArray[Any]]  # of floats and ints, by output
 
-
+# Predictions are plain here. Those of predict/results.py also count, filter and write records, and
+# would bring their modules into the file that one_file.py writes.
 @dataclass(frozen=True)
 class Detections:
     """The objects in an image, the highest-scoring first."""

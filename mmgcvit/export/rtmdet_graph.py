@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
-from ..models.layers.blocks import nchw_to_nhwc
+from ..models.layers.layouts import nchw_to_nhwc
 from .detector_graph import (
     NO_OBJECT,
     DetectorGraph,

@@ -14,7 +14,8 @@ from .layers.arguments import (
     is_sequence,
     require,
 )
-from .layers.blocks import LayerNorm, nhwc_to_nchw
+from .layers.blocks import LayerNorm
+from .layers.layouts import nhwc_to_nchw
 from .layers.lora import add_lora, freeze_all_but_lora
 from .pretrained import PretrainedModel
 

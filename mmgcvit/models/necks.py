@@ -30,7 +30,8 @@ class StripPooling(nn.Module):
         self.num_strips = tuple(num_strips)
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """Return the averages (B, sum of 2 * C_i * num_strips_i) of feature maps (B, C_i, H_i, W_i).
+        """Return the averages (B, sum of 2 * C_i * num_strips_i) of feature maps (B, C_i, H_i,
+        W_i).
 
         They are in a tuple, as mmpretrain's heads take their inputs.
         """

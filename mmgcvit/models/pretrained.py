@@ -60,7 +60,7 @@ class PretrainedModel(BaseModule):
             CheckpointError: The weights do not match, or ``arch`` is missing and the weights are
                 not those of a published variant.
         """
-        from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
+        from ..checkpoints.loading import infer_checkpoint_arch, load_pretrained
         from ..checkpoints.weights import read_weights
 
         weights = read_weights(str(checkpoint), prefix, ema)
@@ -92,7 +92,7 @@ class PretrainedModel(BaseModule):
         initialize(self, [cfg for cfg in configs if cfg not in pretrained])
         for cfg in pretrained:
             # Networks that load nothing need none of the readers.
-            from ..checkpoints.pretrained import load_pretrained
+            from ..checkpoints.loading import load_pretrained
             from ..checkpoints.weights import read_weights
 
             # mmengine's map_location is ignored: weights are read on the CPU and copied to the

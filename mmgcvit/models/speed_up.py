@@ -1,9 +1,10 @@
 """Compute layers of the networks faster: by other kernels, or by algebra that a paper's text does
 not show.
 
-Results change by rounding at most. The commands apply :func:`speed_up` to a model that they have
-built. A layer chooses its kernel itself only where torch's choice would stall training, as
-gcvit/cuda_convs.py does; what is merely faster, as oneDNN on CPUs, is here.
+Results change by rounding at most. The runner of the engine and ``mmgcvit.load`` apply
+:func:`speed_up` to a model that they have built. A layer chooses its kernel itself only where
+torch's choice would stall training, as gcvit/cuda_convs.py does; what is merely faster, as oneDNN
+on CPUs, is here.
 """
 
 import torch
@@ -12,18 +13,20 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from .base import PyramidBackbone
-from .layers.blocks import cast_for_autocast, is_tracing, nchw_to_nhwc, nhwc_to_nchw
+from .layers.autocast import cast_for_autocast
+from .layers.layouts import nchw_to_nhwc, nhwc_to_nchw
 from .layers.position import RelativePositionBias
+from .layers.tracing import is_tracing
 from .lsa.attention import ShiftAttention
 
-# With smaller inputs (2.5 MiB) or fewer rows oneDNN's rearranging of weights and results takes longer
-# than its products save (docs/performance.md).
+# With smaller inputs (2.5 MiB) or fewer rows oneDNN's rearranging of weights and results takes
+# longer than its products save (docs/performance.md).
 MIN_ONEDNN_ELEMENTS = 640 * 1024
 MIN_ONEDNN_ROWS = 512
-# Which library computes linear layers on CPUs: ``env_cfg.linear_kernel`` of a config. MKL is torch's
-# own choice, so the default is nowhere slower than torch. oneDNN makes networks 1.1 to 1.2 times as
-# fast where it has AVX-512 and MKL has not (other makers than Intel), and trains slower elsewhere
-# (docs/performance.md).
+# Which library computes linear layers on CPUs: ``env_cfg.linear_kernel`` of a config. MKL is
+# torch's own choice, so the default is nowhere slower than torch. oneDNN makes networks 1.1 to 1.2
+# times as fast where it has AVX-512 and MKL has not (other makers than Intel), and trains slower
+# elsewhere (docs/performance.md).
 LINEAR_KERNELS = ('mkl', 'onednn')
 DEFAULT_LINEAR_KERNEL = 'mkl'
 
@@ -171,10 +174,9 @@ class AbsorbedShiftAttention(ShiftAttention):
         projected_q = self.ungroup_heads(self.group_heads(scaled) @ key_weight)  # (M, nH, C)
         scores = projected_q @ patches.permute(1, 2, 0)  # (M, nH, T)
         weighted_sums = self.group_heads(scores.softmax(-1) @ patches.transpose(0, 1))
-        out = torch.baddbmm(
-            value_bias, weighted_sums, value_weight.transpose(1, 2)
-        )  # (nKV, M*G, d)
-        return self.proj(self.ungroup_heads(out).flatten(1)).unflatten(0, copies.shape[1:-1])
+        values = torch.baddbmm(value_bias, weighted_sums, value_weight.transpose(1, 2))
+        attended = self.ungroup_heads(values).flatten(1)  # (nKV, M*G, d) to (M, C)
+        return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
     def group_heads(self, x: Tensor) -> Tensor:
         """Group query heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n), for

@@ -12,9 +12,10 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 
+from ..checkpoints.downloading import resolve_file
 from ..checkpoints.fitting import fit_checkpoint
 from ..checkpoints.licences import find_limit_of_model
-from ..checkpoints.reading import read_metadata, resolve_file
+from ..checkpoints.reading import read_metadata
 from ..checkpoints.safe_loading import Checkpoint
 from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
 from ..datasets.decoding import get_decoding_settings

@@ -50,8 +50,6 @@ CHECKED_FILE = '.checked'
 INTERRUPTED_FILE = 'interrupted'
 LOGGED_CONFIGS = '*/vis_data/config.py'
 LOGGED_SCALARS = '*/vis_data/scalars.json'
-# The key of a checkpoint's ``meta`` for the run's settings in types of JSON.
-SETTINGS = 'settings'
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,12 @@ def test_weights_with_missing_or_invalid_tensors_are_not_converted(
     [
         ('x.pth', 'y.safetensors', 'mmpretrain', 'mmpretrain cannot read safetensors'),
         ('x.pth', 'y.pth', 'timm', 'has no key for norm'),
-        ('lsa.pth', 'y.pth', 'timm', 'LSA cannot be converted to timm. Choose mmpretrain or'),
+        (
+            'lsa.pth',
+            'y.pth',
+            'timm',
+            'LSA cannot be converted to timm. Choose one of mmpretrain, original',
+        ),
         ('x.pth', 'precious.pth', 'mmpretrain', 'exists'),
         ('x.pth', 'y.py', 'mmpretrain', 'expected a name that ends in .pth'),
         ('precious.pth', 'y.pth', 'mmpretrain', 'not a checkpoint'),

@@ -15,7 +15,7 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.converting import convert, save_checkpoint
 from mmgcvit.checkpoints.fitting import fit_checkpoint
 from mmgcvit.checkpoints.grids import find_grids, is_position_table
-from mmgcvit.checkpoints.pretrained import load_pretrained
+from mmgcvit.checkpoints.loading import load_pretrained
 from mmgcvit.checkpoints.published import describe_weights
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.starting import select_initial

@@ -19,8 +19,9 @@ from mmengine.config import ConfigDict
 from safetensors.torch import save_file
 from torch import nn
 
-from mmgcvit.checkpoints import reading
-from mmgcvit.checkpoints.reading import FORCE_VARIABLE, HUB_FILE, read_checkpoint
+from mmgcvit.checkpoints import downloading, reading
+from mmgcvit.checkpoints.downloading import HUB_FILE
+from mmgcvit.checkpoints.reading import FORCE_VARIABLE, read_checkpoint
 from mmgcvit.errors import CheckpointError
 
 from ..toy import RunsACommand
@@ -129,7 +130,7 @@ def test_weights_of_timm_are_those_of_the_url_in_its_table(monkeypatch):
         asked.append(url)
         return Path('x.safetensors')
 
-    monkeypatch.setattr(reading, 'download_checkpoint', download)
+    monkeypatch.setattr(downloading, 'download_checkpoint', download)
     assert read_checkpoint('timm://gcvit_tiny').keys() == {'a'}
     assert Path(asked[0]).name == 'gcvit_tiny_224_nvidia-ac783954.pth'
     cfg = SimpleNamespace(url='', hf_hub_id='timm/gcvit_tiny.in1k')
@@ -162,8 +163,8 @@ def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypat
         Path(name_of_link).symlink_to(file)
     warnings = []
     monkeypatch.setattr(reading, 'log_warning', warnings.append)
-    monkeypatch.setattr(reading, 'download_from_url', None)
-    monkeypatch.setattr(reading, 'download_from_hub', None)
+    monkeypatch.setattr(downloading, 'download_from_url', None)
+    monkeypatch.setattr(downloading, 'download_from_hub', None)
     with pytest.raises(CheckpointError):
         read_checkpoint(name)
     assert any('not for commercial use' in text for text in warnings) == (name not in FREE)

@@ -20,7 +20,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.config import Config
 
 from mmgcvit.errors import UserError
-from mmgcvit.export import detector_graph
+from mmgcvit.export import two_stage_graph
 from mmgcvit.export.comparing import (
     DINO,
     FLOAT32,
@@ -178,11 +178,11 @@ def ignore_classes(boxes, scores, nms, score_thr):
 
 
 FORWARD = ClassifierGraph.forward
-APPLY_NMS = detector_graph.apply_nms
+APPLY_NMS = two_stage_graph.apply_nms
 MAP_LEVELS = SingleRoIExtractor.map_roi_levels
 SCORES = (ClassifierGraph, 'forward', scale_scores)
 LEVELS = (SingleRoIExtractor, 'map_roi_levels', skip_finest_level)
-CLASSES = (detector_graph, 'apply_nms', ignore_classes)
+CLASSES = (two_stage_graph, 'apply_nms', ignore_classes)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from torch import nn
 
 from mmgcvit.errors import UserError
 from mmgcvit.export.deformable_attention import attend_by_gathering
-from mmgcvit.export.detector_graph import TwoStageGraph
 from mmgcvit.export.dino_graph import DINOGraph
 from mmgcvit.export.graphs import SegmentorGraph
 from mmgcvit.export.mask2former_graph import Mask2FormerGraph
 from mmgcvit.export.onnx_file import describe_preprocessing
 from mmgcvit.export.rtmdet_graph import RTMDetInsGraph
+from mmgcvit.export.two_stage_graph import TwoStageGraph
 
 from ..tools.commands import CONFIGS, DEMO
 

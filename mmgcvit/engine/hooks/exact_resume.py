@@ -29,11 +29,12 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapperDict, _ParamScheduler
 from mmengine.runner import Runner
 
+from ...checkpoints.grids import SETTINGS
 from ...errors import CheckpointError
 from ...host.config import iter_settings, list_known_keys
 from ...host.runners import call_on_rank_0, get_timeout, log_warning
 from ...registry import HOOKS
-from ...runs.folder import SETTINGS, RunFolder
+from ...runs.folder import RunFolder
 from ..loops import DATA_POSITION, ResumableLoop, format_position, get_progress
 from .checkpoint import get_resumed_checkpoint
 

@@ -22,7 +22,8 @@ from ..gcvit.global_query import GlobalQueryGenerator, GlobalQueryType
 from ..gcvit.key_mappings import OWN
 from ..layers.arguments import Window
 from ..layers.attention import QKV, split_heads, split_qkv
-from ..layers.blocks import LayerNorm, nchw_to_nhwc, nhwc_to_nchw
+from ..layers.blocks import LayerNorm
+from ..layers.layouts import nchw_to_nhwc, nhwc_to_nchw
 from ..layers.padding import pad_images
 from ..layers.position import RelativePositionBias
 from ..layers.windows import pad_to_windows

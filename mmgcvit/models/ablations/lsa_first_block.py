@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..layers.arguments import Window, require
 from ..layers.attention import attend
-from ..layers.blocks import LayerNorm, nchw_to_nhwc, nhwc_to_nchw
+from ..layers.blocks import LayerNorm
+from ..layers.layouts import nchw_to_nhwc, nhwc_to_nchw
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA, LSAArch

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import QKV, attend, compute_attention_weights, split_qkv
-from ..layers.blocks import cast_for_autocast
+from ..layers.autocast import cast_for_autocast
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
 

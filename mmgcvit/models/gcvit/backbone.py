@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in
-../layers. The base class in ../base.py has forward() and freeze(), and loads weights. archs.py has
-the variants, key_mappings.py the keys of other implementations.
+../layers. The base class in ../base.py has forward() and freeze(), and ../pretrained.py loads
+weights. archs.py has the variants, key_mappings.py the keys of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """

@@ -10,7 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..layers.blocks import LayerNorm, cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
+from ..layers.autocast import cast_for_autocast
+from ..layers.blocks import LayerNorm
+from ..layers.layouts import nchw_to_nhwc, nhwc_to_nchw
 from .archs import SQUEEZE_RATIO, STEM_STRIDE
 from .cuda_convs import DepthwiseConv2d, PointwiseConv2d
 

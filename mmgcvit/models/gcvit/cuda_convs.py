@@ -1,5 +1,5 @@
-"""Convolutions that choose another kernel than torch on CUDA, because cuDNN's would stall at each new
-image size.
+"""Convolutions that choose another kernel than torch on CUDA, because cuDNN's would stall at each
+new image size.
 
 They are nn.Conv2d in everything else, and take its arguments. The network has them as it is built,
 so that all users do. Kernels that are merely faster are in ../speed_up.py.
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.blocks import nchw_to_nhwc, nhwc_to_nchw
+from ..layers.layouts import nchw_to_nhwc, nhwc_to_nchw
 
 
 class DepthwiseConv2d(nn.Conv2d):

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.blocks import cast_for_autocast, nhwc_to_nchw
+from ..layers.autocast import cast_for_autocast
+from ..layers.layouts import nhwc_to_nchw
 from ..layers.resizing import resize
 from .convs import FusedMBConv
 

@@ -48,12 +48,11 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution: local attention in blocks 0, 2, ..., global attention in blocks 1,
-    3, ...
+    """Blocks at one resolution, whose types of attention alternate: in the paper local attention
+    in blocks 0, 2, ..., and global attention in blocks 1, 3, ...
 
     ``index`` is that of the stage, and ``drop_path_rates`` has one rate for each block.
-    ``num_poolings`` is the global query's. Blocks 0, 2, ... have the first of the attention types,
-    blocks 1, 3, ... the second.
+    ``num_poolings`` is the global query's.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Layers that GC ViT and LSA share. They import no library other than torch.
 
 ``blocks``, ``attention``, ``position`` and ``lora`` have parameters or the papers' formulas.
-``windows``, ``resizing`` and ``padding`` change the shape of maps and images. ``arguments`` checks
-arguments.
+``windows``, ``resizing``, ``padding`` and ``layouts`` change the shape of maps and images.
+``autocast`` and ``tracing`` say how a layer is run. ``arguments`` checks arguments.
 """

@@ -1,5 +1,4 @@
-"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path; and
-the layouts and dtypes between them, and whether they are traced.
+"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path.
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W,
     C).
@@ -8,49 +7,6 @@ Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channe
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-
-
-def nhwc_to_nchw(x: Tensor) -> Tensor:
-    """Return a map (B, H, W, C) as a view (B, C, H, W), as convolutions and pooling expect it."""
-    return x.permute(0, 3, 1, 2)
-
-
-def nchw_to_nhwc(x: Tensor) -> Tensor:
-    """Return a map (B, C, H, W) as a view (B, H, W, C), as LayerNorm and attention expect it."""
-    return x.permute(0, 2, 3, 1)
-
-
-def cast_for_autocast(x: Tensor) -> Tensor:
-    """Cast a tensor to the dtype in which autocast computes linear layers.
-
-    Autocast casts the input of each layer on its own. To cast once, before a step that copies the
-    map or feeds several layers, makes these copies half as large. Autocast leaves float64 as it is.
-    """
-    device_type = x.device.type
-    if x.dtype == torch.float64 or device_type == 'meta':  # the meta device has no autocast
-        return x
-    if hasattr(torch, 'get_autocast_dtype'):
-        is_enabled = torch.is_autocast_enabled(device_type)
-        dtype = torch.get_autocast_dtype(device_type)
-    elif device_type == 'cpu':  # torch 2.1 to 2.3
-        is_enabled = torch.is_autocast_cpu_enabled()
-        dtype = torch.get_autocast_cpu_dtype()
-    else:
-        is_enabled = torch.is_autocast_enabled()
-        dtype = torch.get_autocast_gpu_dtype()
-    return x.to(dtype) if is_enabled else x
-
-
-def is_tracing() -> bool:
-    """Return whether torch.compile, torch.export or torch.jit.trace traces the caller.
-
-    The graph must be right for other sizes than the example's, so a step that is skipped for some
-    sizes is always taken. Only the layers can see to that: users trace backbones as they are.
-    """
-    # torch.compiler.is_compiling is new in torch 2.3.
-    return torch.jit.is_tracing() or (
-        hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling()
-    )
 
 
 class LayerNorm(nn.LayerNorm):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .arguments import Size, Window
-from .blocks import cast_for_autocast
+from .autocast import cast_for_autocast
 from .resizing import resize
 
 # CUDA's memory-efficient attention requires the row stride of a bias to be a multiple of this
@@ -44,7 +44,7 @@ class PositionTable(nn.Module):
         return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        (name,) = self._parameters
+        (name,) = self._parameters  # the table
         key = prefix + name
         table = state_dict.get(key)
         if table is not None and table.ndim > 1 and table.shape[-2] != prod(self.grid):
@@ -53,7 +53,7 @@ class PositionTable(nn.Module):
             if side**2 == num_rows:
                 state_dict[key] = self.resize_table(table, (side, side))
             else:
-                *_, errors = args
+                errors = args[-1]  # torch raises them after all modules are loaded
                 errors.append(
                     f'{key} has {num_rows} rows, which is the number of positions of no square '
                     f'grid. Weights do not say the shape of another one, so the table cannot be '

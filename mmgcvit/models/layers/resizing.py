@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .arguments import Size
-from .blocks import is_tracing
+from .tracing import is_tracing
 
 A = -0.75  # the parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV
 
@@ -23,7 +23,7 @@ def resize(x: Tensor, size: Size) -> Tensor:
 
     Images of this size are returned as they are, except in a traced graph, which must work for all
     sizes. Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If
-    TF32 is allowed (by the commands, for example), GPUs round the inputs of float32 products to 10
+    TF32 is allowed (as in a run of the engine), GPUs round the inputs of float32 products to 10
     bits, as they do in linear layers.
     """
     is_traced = is_tracing()
@@ -70,6 +70,8 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     return (is_tap * weights.unsqueeze(2)).sum(1)
 
 
-# Build outside inference mode, else training could not reuse a cached matrix. 512 entries:
-# detection sees many image sizes.
-make_cached_matrix = functools.lru_cache(512)(torch.inference_mode(False)(make_bicubic_matrix))
+@functools.lru_cache(512)  # detection sees many image sizes
+@torch.inference_mode(False)  # else training could not reuse a matrix
+def make_cached_matrix(source: int, target: int, device: torch.device) -> Tensor:
+    """Return :func:`make_bicubic_matrix` of these arguments, built once."""
+    return make_bicubic_matrix(source, target, device)

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Window
-from .blocks import is_tracing
 from .padding import ceil_div, round_up
+from .tracing import is_tracing
 
 
 def window_partition(x: Tensor, window_size: Window | None) -> Tensor:

@@ -1,9 +1,9 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in
-../layers. The base class in ../base.py has forward() and freeze(), and loads weights. archs.py has
-the variants, key_mappings.py the keys of the authors' checkpoints. ../speed_up.py computes
-ShiftAttention in fewer steps, when a command runs.
+../layers. The base class in ../base.py has forward() and freeze(), and ../pretrained.py loads
+weights. archs.py has the variants, key_mappings.py the keys of the authors' checkpoints.
+../speed_up.py computes ShiftAttention in fewer steps, in a run and in a loaded model.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S
     stride of the patches.
@@ -82,8 +82,8 @@ class LSA(PyramidBackbone):
     describe_shapes = staticmethod(describe_shapes)
     make_arch = staticmethod(make_arch)
 
-    # The modules of the paper; a subclass may set others with the same signature. The first block is
-    # that of stage 0 in variants with shifts.
+    # The modules of the paper; a subclass may set others with the same signature. The first block
+    # is that of stage 0 in variants with shifts.
     stem_type: Callable[[int, LSAArch], nn.Module] = ShiftedPatchEmbedding
     stage_type: Callable[..., nn.Module] = Stage
     downsampler_type: Callable[[int, int], nn.Module] = Downsampler

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.blocks import nchw_to_nhwc
+from ..layers.layouts import nchw_to_nhwc
 from ..layers.padding import pad_images
 from .archs import LSAArch, Shifts
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from ..layers.arguments import Size, Window
-from ..layers.blocks import LayerNorm, Mlp, Residual, nchw_to_nhwc, nhwc_to_nchw, run_blocks
+from ..layers.blocks import LayerNorm, Mlp, Residual, run_blocks
+from ..layers.layouts import nchw_to_nhwc, nhwc_to_nchw
 from ..layers.position import PositionEmbedding
 from .archs import LSAArch
 from .attention import GroupedAttention, SelfAttention

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...checkpoints.grids import SETTINGS
 from ...checkpoints.licences import find_limit, find_limit_of_model
 from ...checkpoints.safe_loading import get_dict, read_for_mmengine
 from ...errors import CheckpointError, UserError
 from ...host.config import CONFIGS, read_config
 from ...host.files import expand_user, is_url, make_absolute
-from ...runs.folder import SETTINGS, RunFolder
+from ...runs.folder import RunFolder
 from ..runs.made import get_started_with
 from .templates import Template
 

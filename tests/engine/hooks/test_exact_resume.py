@@ -27,6 +27,7 @@ from mmengine.registry import DATASETS, PARAM_SCHEDULERS
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmgcvit.checkpoints.grids import SETTINGS
 from mmgcvit.engine import interrupts
 from mmgcvit.engine.hooks import exact_resume
 from mmgcvit.engine.hooks.exact_resume import (
@@ -39,7 +40,7 @@ from mmgcvit.engine.hooks.exact_resume import (
 from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
-from mmgcvit.runs.folder import SETTINGS, RunFolder
+from mmgcvit.runs.folder import RunFolder
 
 from ... import programs
 from ...fork_server import run_on_ranks

@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmgcvit.checkpoints.grids import SETTINGS
 from mmgcvit.checkpoints.licences import LIMIT
 from mmgcvit.engine.hooks.exact_resume import get_plain_settings
 from mmgcvit.errors import UserError
@@ -20,7 +21,7 @@ from mmgcvit.own.training.options import make_options
 from mmgcvit.own.training.resuming import check_same_options
 from mmgcvit.own.training.start import find_size_of_checkpoint, find_start
 from mmgcvit.own.training.templates import TEMPLATES
-from mmgcvit.runs.folder import SETTINGS, RunFolder
+from mmgcvit.runs.folder import RunFolder
 
 from ..data.formats.made import write_example
 

@@ -38,7 +38,7 @@ def load(monkeypatch):
     """
     lines = []
     monkeypatch.setattr(
-        'mmgcvit.checkpoints.pretrained.print_log', lambda line, *_: lines.append(line)
+        'mmgcvit.checkpoints.loading.print_log', lambda line, *_: lines.append(line)
     )
 
     def load(content, reference=DENSE, arguments=None, **options):

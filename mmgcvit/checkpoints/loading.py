@@ -8,8 +8,8 @@ from mmengine.logging import print_log
 from ..errors import CheckpointError, shorten
 from .checks import WHOLE_NETWORK, check_fit, check_no_adapters
 from .grids import resize_tables
+from .intact import raise_checkpoint_error
 from .lora import find_initial_lora, fit_lora
-from .reading import raise_checkpoint_error
 from .translating import Arch, ArchError, StateDict
 from .weights import FINAL_NORM, Network, Weights
 

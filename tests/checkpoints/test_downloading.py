@@ -11,8 +11,9 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from mmgcvit.checkpoints import reading, released
-from mmgcvit.checkpoints.reading import check_digest, get_cache_path, read_checkpoint
+from mmgcvit.checkpoints import downloading, released
+from mmgcvit.checkpoints.downloading import check_digest, get_cache_path
+from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import CheckpointError, MissingPackageError
 from mmgcvit.host.files import compute_sha256
 from mmgcvit.ops import requirements
@@ -61,7 +62,7 @@ def cached(address):
 
 def test_a_file_is_downloaded_once_and_then_read_from_a_read_only_cache(server, monkeypatch):
     assert torch.equal(read_checkpoint(server.address)['a'], torch.arange(100_000.0))
-    monkeypatch.setattr(reading, 'lock_file', None)
+    monkeypatch.setattr(downloading, 'lock_file', None)
     assert read_checkpoint(server.address)
     assert server.asked == ['/x.pth']
     assert cached(server.address) == [get_cache_path(server.address).name]
