@@ -48,7 +48,9 @@ MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE, f'{NETWORKS_MODULE}.nec
 DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.dataset_classes')
 METRICS = make_registry(mmengine.METRICS)
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
-TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.transforms')
+TRANSFORMS = make_registry(
+    mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable', 'mmgcvit.datasets.tiles'
+)
 HOOKS = make_registry(
     mmengine.HOOKS,
     'mmgcvit.own.hooks',

@@ -282,13 +282,6 @@ def get_type_name(cfg: Mapping[str, Any] | None) -> str:
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
 
 
-def iter_transforms(dataset: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested
-    ones.
-    """
-    return (transform for transform in iter_dicts(dataset.get('pipeline')) if 'type' in transform)
-
-
 def find_max_objects(model: Any) -> float:
     """Return how many objects a detector finds in an image at most.
 

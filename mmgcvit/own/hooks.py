@@ -13,7 +13,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
-from ..engine.loops import get_progress
+from ..engine.loop_progress import get_progress
 from ..engine.tiled_loops import TiledLoop, build_dataset_and_predictor
 from ..errors import UserError, get_first_line
 from ..host.files import write_image
