@@ -19,6 +19,7 @@ import torch
 
 from ..errors import CheckpointError, get_first_line
 from ..host.files import compute_sha256, expand_user, is_url, write_atomically
+from ..host.private_api import list_archived_records
 from ..host.runners import log_warning
 from ..ops.requirements import check_installed
 from .licences import find_limit
@@ -142,7 +143,7 @@ def is_other_archive(path: Path) -> bool:
     tar.
     """
     if is_zip(path):
-        return 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
+        return 'constants.pkl' in list_archived_records(path)
     return tarfile.is_tarfile(path)
 
 

@@ -3,8 +3,7 @@
 import inspect
 import re
 import traceback
-from argparse import Namespace
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,17 +170,6 @@ def list_users(cfg: 'Config', variable: str, keys: Collection[str]) -> list[str]
             if isinstance(value, str) and (value == text or value.endswith(f'/{text}')):
                 found.append(name)
     return found
-
-
-def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
-    """Parse overridden settings, texts of the form KEY=VALUE, as mmengine does."""
-    if not texts:
-        return {}
-    from mmengine.config import DictAction
-
-    namespace = Namespace(options={})
-    DictAction([], 'options')(None, namespace, texts)
-    return namespace.options
 
 
 def check_config(path: str | Path) -> None:
