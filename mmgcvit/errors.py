@@ -1,7 +1,4 @@
-"""Errors that a user can fix, and helpers for messages.
-
-commands/main.py prints such errors without a traceback.
-"""
+"""Errors that a user can fix, and helpers for messages."""
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence

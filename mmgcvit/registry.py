@@ -9,27 +9,11 @@ modules in their ``locations``.
 from importlib import import_module
 from typing import Any
 
-from .errors import MissingPackageError
-from .ops.requirements import MINIMUM_VERSIONS, check_installed
-
-
-def check_requirements() -> None:
-    """Raise a MissingPackageError if one of :data:`MINIMUM_VERSIONS` is missing or too old."""
-    from packaging.version import Version
-
-    check_installed('mmgcvit', *MINIMUM_VERSIONS)
-    for name, minimum in MINIMUM_VERSIONS.items():
-        installed = import_module(name).__version__
-        if Version(installed) < Version(minimum):
-            raise MissingPackageError(
-                f'mmgcvit needs {name} {minimum} or later, but {installed} is installed. '
-                'Install a later version (docs/installation.md)'
-            )
-
+from .ops.requirements import check_requirements
 
 check_requirements()
 
-from mmengine import registry as mmengine  # noqa: E402  (imported after the check)
+from mmengine import registry as parents  # noqa: E402  (imported after the check)
 from mmengine.registry import Registry  # noqa: E402
 
 
@@ -44,13 +28,15 @@ NETWORKS_MODULE = 'mmgcvit.models'
 # Without mmgcvit.fixes, which configs name in custom_imports: a classifier needs neither mmdet nor
 # mmseg.
 # The neck of small classifiers is imported only for a config that names it.
-MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE, f'{NETWORKS_MODULE}.necks')
-DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.dataset_classes')
-METRICS = make_registry(mmengine.METRICS)
-TASK_UTILS = make_registry(mmengine.TASK_UTILS)
-TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.transforms')
+MODELS = make_registry(parents.MODELS, NETWORKS_MODULE, f'{NETWORKS_MODULE}.necks')
+DATASETS = make_registry(parents.DATASETS, 'mmgcvit.datasets.dataset_classes')
+METRICS = make_registry(parents.METRICS)
+TASK_UTILS = make_registry(parents.TASK_UTILS)
+TRANSFORMS = make_registry(
+    parents.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable', 'mmgcvit.datasets.tiles'
+)
 HOOKS = make_registry(
-    mmengine.HOOKS,
+    parents.HOOKS,
     'mmgcvit.own.hooks',
     'mmgcvit.engine.hooks.compile_backbone',
     'mmgcvit.engine.hooks.checkpoint',
@@ -59,10 +45,10 @@ HOOKS = make_registry(
     'mmgcvit.engine.hooks.patience',
     'mmgcvit.engine.hooks.val_loss',
 )
-LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
-OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
+LOOPS = make_registry(parents.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
+OPTIM_WRAPPERS = make_registry(parents.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
-    mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim'
+    parents.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim'
 )
 
 

@@ -18,7 +18,7 @@ from mmengine.config import Config
 from packaging.version import Version
 
 import mmgcvit
-from mmgcvit import registry as requirements
+from mmgcvit.ops import requirements
 
 from .programs import ROOT, run
 

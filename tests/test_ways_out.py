@@ -10,7 +10,6 @@ import shlex
 from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -18,9 +17,9 @@ from PIL import Image
 
 import mmgcvit
 from mmgcvit.commands.main import COMMANDS
+from mmgcvit.commands.train import list_next_commands
 from mmgcvit.datasets.coco_content import find_missing_keys
 from mmgcvit.datasets.opening import read_sizes
-from mmgcvit.engine.hooks.progress import list_next_commands
 from mmgcvit.errors import UserError
 from mmgcvit.own.pictures.finding import find_inputs
 
@@ -124,14 +123,12 @@ def test_each_option_that_a_message_names_is_one_of_a_command():
     assert unknown == {}
 
 
-@pytest.mark.parametrize('val_loop', [None, object()])
+@pytest.mark.parametrize('val_cfg', [None, {}])
 @pytest.mark.parametrize('scope', ['mmdet', 'mmpose'])
-def test_the_commands_after_a_training_are_accepted_by_their_parsers(scope, val_loop):
-    cfg = Config({'default_scope': scope, 'model': {}})
-    lines = list_next_commands(
-        SimpleNamespace(work_dir='work_dirs/a b', cfg=cfg, val_loop=val_loop)
-    )
-    assert bool(lines) == (scope == 'mmdet' or val_loop is not None)
+def test_the_commands_after_a_training_are_accepted_by_their_parsers(scope, val_cfg):
+    settings = {'work_dir': 'work_dirs/a b', 'val_cfg': val_cfg}
+    lines = list_next_commands(Config({'default_scope': scope, 'model': {}, **settings}))
+    assert bool(lines) == (scope == 'mmdet' or val_cfg is not None)
     for line in lines:
         command, *words = shlex.split(line)
         parser = ArgumentParser(exit_on_error=False)

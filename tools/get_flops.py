@@ -23,7 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import CONFIG, add_cfg_options
 from mmgcvit.errors import UserError
-from mmgcvit.host.config import enter_scope, locate_config, parse_cfg_options, read_config
+from mmgcvit.host.cfg_options import parse_cfg_options
+from mmgcvit.host.config import enter_scope, locate_config, read_config
 from mmgcvit.host.runners import list_modules
 from mmgcvit.models.layers.padding import ceil_div
 from mmgcvit.models.speed_up import speed_up

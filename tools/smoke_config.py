@@ -36,7 +36,8 @@ from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import check_at_least
 from mmgcvit.datasets.coco_categories import list_coco_categories
 from mmgcvit.errors import UserError
-from mmgcvit.host.config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
+from mmgcvit.host.cfg_options import parse_cfg_options
+from mmgcvit.host.config import LOADERS, enter_scope, iter_dicts, read_config
 from mmgcvit.host.files import write_image
 
 NUM_ITERATIONS = 2

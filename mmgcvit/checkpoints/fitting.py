@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, shorten
+from ..host.private_api import may_count_batches
 from .checks import check_fit
 from .grids import BACKBONE, get_backbone_settings, resize_tables
 from .lora import add_initial_lora
@@ -102,7 +102,7 @@ def prepare_tensors(
         loaded = resize_tables(loaded, backbone, settings, BACKBONE)
     for name, module in modules.items():
         counter = f'{name}.{COUNTER}'
-        has_counter = isinstance(module, _NormBase) and module.momentum is not None
+        has_counter = may_count_batches(module) and module.momentum is not None
         if has_counter and counter in expected and counter.replace(COUNTER, MEAN) in loaded:
             loaded.setdefault(counter, expected[counter])
     return loaded, expected

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError
+from ..host.private_api import list_archived_records
 from ..host.runners import log_warning
 from ..ops.requirements import check_installed
 from .downloading import resolve_file
@@ -59,7 +60,7 @@ def is_other_archive(path: Path) -> bool:
     tar.
     """
     if is_zip(path):
-        return 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
+        return 'constants.pkl' in list_archived_records(path)
     return tarfile.is_tarfile(path)
 
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 
 from ..errors import UserError, escape_controls, format_count
+from ..host.cfg_options import parse_cfg_options
 from ..host.config import (
     LOADERS,
     enter_scope,
     locate_config,
     override_settings,
-    parse_cfg_options,
     read_config,
 )
 from ..host.files import check_target, write_image

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..host.config import override_settings, parse_cfg_options
+from ..host.cfg_options import parse_cfg_options
+from ..host.config import override_settings
 from ..host.files import make_portable_path
 from ..own.runs.run_data import note_work_dir
 

@@ -18,7 +18,6 @@ from types import ModuleType
 
 from ..engine.interrupts import end_at_signals, get_exit_code, handle_signals
 from ..errors import UserError, escape_controls, suggest
-from ..host.private_api import NEEDLESS_WARNINGS
 from ..ops.requirements import PIP_PACKAGES, format_missing
 from ..version import __version__
 from .habits import read_habits
@@ -44,6 +43,14 @@ DEPENDENCY = re.compile(
 # Parameters of glibc's mallopt: M_MMAP_THRESHOLD, from which size blocks have pages of their own,
 # and M_TRIM_THRESHOLD, how much freed memory is kept.
 MALLOPT_PARAMETERS = (-3, -1)
+# Warnings at import or when a model is built, about which users can do nothing.
+NEEDLESS_WARNINGS = (
+    'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` '
+    'will be deprecated'
+    "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of "
+    'visualizer'
+    r'|mm[\w.]+ cannot be imported'  # a command that needs the package raises an error
+)
 # How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment
 # first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}

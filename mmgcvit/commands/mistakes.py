@@ -160,8 +160,8 @@ def load_unwrapped(files: ModelFiles, split: str, data: Sequence[Path]) -> list[
     """Load the datasets of a split of a config (see :func:`read_checked_config`): each image once, also
     those without labels, though wrappers and filters of a training repeat or leave out some.
     """
-    from ..datasets.checks.sources import iter_unwrapped_datasets
     from ..datasets.loading import build_dataset
+    from ..host.datasets import iter_unwrapped_datasets
     from ..host.runners import silence_output
 
     cfg = read_checked_config(files, split, data)

@@ -89,7 +89,7 @@ def find_classes(cfg: 'Config', meta: Mapping[str, Any]) -> list[str] | None:
     """Return the names of the classes in a checkpoint's ``meta``, else those of the test dataset of
     a config, or None.
     """
-    from ..datasets.checks.sources import iter_unwrapped_datasets
+    from ..host.datasets import iter_unwrapped_datasets
     from ..predict.loading import collect_dataset_metas
 
     dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), None)

@@ -1,6 +1,7 @@
 """Train a model: mmgcvit train CONFIG [options]."""
 
 import os
+import shlex
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -9,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MisfitError, UserError, escape_controls, format_count
-from ..host.config import LOADERS, TRACKERS, check_config, locate_config, read_config
+from ..host.config import (
+    LOADERS,
+    TRACKERS,
+    can_draw_predictions,
+    check_config,
+    locate_config,
+    read_config,
+)
 from ..host.files import make_portable_path
 from ..own.runs.made import NUM_UNCORRECTED, START, choose_work_dir, get_started_with
 from ..own.training.options import OPTIONS, Options, format_option, make_options
@@ -202,9 +210,9 @@ def list_cfg_options(args: Namespace, given: Options, is_resumed: bool) -> list[
 def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: bool) -> None:
     """Train in a locked work dir. ``recipe`` is the config without the user's options.
 
-    What :mod:`mmgcvit.own.training` has noted in a config about the start of a run also holds for
-    those that resume it. Raise a MisfitError, which names the options to change, if ``--start`` is
-    another model.
+    Print the commands that come next. What :mod:`mmgcvit.own.training` has noted in a config about
+    the start of a run also holds for those that resume it. Raise a MisfitError, which names the
+    options to change, if ``--start`` is another model.
     """
     from ..checkpoints.licences import LIMIT
     from ..engine.train import train
@@ -238,6 +246,21 @@ def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: boo
         if is_rank_0:
             print('to continue: the same command with --resume (without --overwrite)')
         raise
+    commands = list_next_commands(cfg)
+    if commands and is_rank_0:
+        print('next:', *commands, sep='\n  mmgcvit ')
+
+
+def list_next_commands(cfg: 'Config') -> list[str]:
+    """Return the commands for a model that has been trained with a config."""
+    folder = shlex.quote(make_portable_path(cfg.work_dir))
+    is_validated = cfg.get('val_cfg') is not None
+    if not can_draw_predictions(cfg):
+        return [f'test {folder}'] if is_validated else []
+    commands = [f'predict {folder} YOUR_PICTURES']
+    if is_validated:
+        commands.append(f'mistakes {folder}')
+    return [*commands, f'plot {folder}', f'publish {folder}', f'export {folder} model.onnx']
 
 
 def start_run(

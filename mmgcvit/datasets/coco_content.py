@@ -184,7 +184,7 @@ def describe_wrong(name: str, index: int, *, key: str, value: Json) -> str:
 
 
 def parse_entries(content: RawContent) -> CocoEntries:
-    """As :func:`parse_content`, but leave the annotations as they are."""
+    """Parse the images and categories of a file, and leave its annotations as they are."""
     return CocoEntries(
         images=[parse_image(entry) for entry in content['images']],
         annotations=content['annotations'],

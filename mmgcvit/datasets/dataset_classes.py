@@ -1,11 +1,13 @@
-"""Dataset classes for configs: those of an OpenMMLab package that cannot be imported are left out."""
+"""Dataset classes for configs: those of an OpenMMLab package that cannot be imported are left
+out.
+"""
 
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..registry import DATASETS
-from .checks.scores import list_labels
+from .label_maps import list_labels
 
 with suppress(ImportError):
     from mmpretrain.datasets import ImageNet
@@ -35,9 +37,9 @@ with suppress(ImportError):
         segmentation map's path.
 
         The paths are relative to ``data_prefix``. In mmseg's own datasets, all images and all maps
-        have one suffix. Maps that a run on a folder of data has converted are beside the ``ann_file``, also
-        after the run was renamed or moved. The other arguments are those of mmseg's
-        ``BaseSegDataset``; its suffixes are not used.
+        have one suffix. Maps that a run on a folder of data has converted are beside the
+        ``ann_file``, also after the run was renamed or moved. The other arguments are those of
+        mmseg's ``BaseSegDataset``; its suffixes are not used.
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:

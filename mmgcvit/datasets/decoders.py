@@ -52,7 +52,7 @@ def convert_pillow(image: Image.Image) -> NDArray[np.uint8 | np.uint16]:
     """Return the pixels of a Pillow image (height, width, 3) in BGR order, or (height, width) of 16
     bits, after EXIF rotation, as OpenCV loads its file.
 
-    It has passed :func:`check_pixels`.
+    It has passed :func:`.decoding.check_pixels`.
     """
     upright = ImageOps.exif_transpose(image)
     if upright.mode[0] == 'I':  # of 16 bits, which Pillow's conversion would clip

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PpmImagePlugin, TiffImagePlugin
 
-from ..host.config import get_type_name, iter_transforms
+from ..host.config import get_type_name
+from ..host.datasets import iter_transforms
 from .annotations import Size
 from .decoders import (
     SAVE_PNG,
@@ -46,6 +47,9 @@ UNREAD_COMPRESSIONS = ('zstd', 'lzma', 'webp')
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to
 # gigabytes.
 MAX_ASPECT = 320
+# In so many threads, images are decoded at a time. They are enough, because Pillow and OpenCV
+# release the GIL while decoding. Each thread holds one or two images.
+MAX_THREADS = 16
 
 
 class BitDepthError(ImageError):

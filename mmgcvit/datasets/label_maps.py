@@ -1,6 +1,8 @@
 """Read segmentation maps: numbers of one channel, colours, and palettes."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,3 +55,20 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
         if 1 in image.size:  # mmseg would drop this axis
             raise ImageError('each side must have at least 2 pixels')
     return labels.astype(np.uint8) if has_8_bits else labels
+
+
+def list_labels(info: Mapping[str, Any]) -> set[int]:
+    """Return the class index of an image, or those in its map. If the map cannot be read, return
+    all.
+    """
+    if 'gt_label' in info:
+        return set(np.ravel(info['gt_label']).tolist())
+    from mmseg.datasets.transforms import LoadAnnotations  # imported here: only mmseg has maps
+
+    try:
+        labels = LoadAnnotations()({**info, 'seg_fields': []})['gt_seg_map']
+    # mmcv's decoders raise errors of any class. The map is on a server, or damaged, which the
+    # validation reports.
+    except Exception:
+        return set(range(IGNORE_INDEX))
+    return set(np.unique(labels).tolist())

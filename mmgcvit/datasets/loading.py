@@ -8,10 +8,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
 from ..errors import UserError, get_first_line
-from ..host.config import get_type_name, iter_transforms
+from ..host.config import get_type_name
+from ..host.datasets import iter_transforms, iter_unwrapped_datasets
 from ..host.runners import build_in_scope
 from ..host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, Task, find_task
-from .checks.sources import iter_unwrapped_datasets
 
 Steps = list[dict[str, Any]]
 # mmdet's transforms, whose place LoadEncodedAnnotations takes

@@ -50,13 +50,10 @@ def explain_mirroring(classes: Sequence[str]) -> str:
 
 
 def find_mirroring(cfg: 'Config') -> list[str]:
-    """Return a note if a config mirrors training images whose class names say that it should not.
-
-    A run on a folder of data has had its note.
-    """
+    """Return a note if training images are mirrored whose class names say that they should not."""
     settings = [*iter_dicts([cfg.get('train_dataloader')])]
     flips = [each for each in settings if get_type_name(each) == 'RandomFlip']
-    if 'started_with' in cfg or not any(map(mirrors, flips)):
+    if not any(map(mirrors, flips)):
         return []
     for each in settings:
         reason = explain_mirroring((each.get('metainfo') or {}).get('classes') or ())

@@ -11,15 +11,11 @@ from mmengine.dist import get_world_size
 from rich.progress import Progress
 
 from ..datasets.checks.datasets import check_datasets
-from ..datasets.checks.sources import (
-    check_presence,
-    find_format,
-    get_check_settings,
-    iter_datasets,
-)
+from ..datasets.checks.sources import check_presence, find_format, get_check_settings
 from ..datasets.mirroring import find_mirroring
 from ..errors import UserError, escape_controls
 from ..host.config import enter_scope
+from ..host.datasets import iter_datasets
 from ..host.files import write_text
 from ..runs.folder import CHECKED_FILE
 
@@ -53,10 +49,11 @@ def find_problems(cfg: Config, dataloaders: Sequence[str]) -> list[str]:
 
     Raise a UserError if others do.
     """
+    settings = get_check_settings(cfg)
     report = check_datasets(
         cfg,
         loaders=dataloaders,
-        num_images=get_check_settings(cfg)['images'],
+        num_images=settings['images'],
         progress=Progress(disable=True),
     )
     errors = report.format_messages()
@@ -64,7 +61,7 @@ def find_problems(cfg: Config, dataloaders: Sequence[str]) -> list[str]:
         errors.append("To check all images, run 'mmgcvit check-data CONFIG'")
         raise UserError('\n'.join(errors))
     notes = [*report.format_messages(stops_run=False), *report.notes]
-    if 'train_dataloader' in dataloaders:
+    if 'train_dataloader' in dataloaders and settings['mirroring']:
         notes += find_mirroring(cfg)
     return notes
 

@@ -5,11 +5,9 @@ from contextlib import contextmanager
 from traceback import walk_tb
 
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import dataloader
-from torch.utils.data._utils import signal_handling
 
 from ..errors import UserError, get_first_line
+from ..host.private_api import is_batch_norm, list_loader_modules
 from .hooks.loader_check import FEWER_WORKERS, LOADER_ARGUMENTS, MORE_MEMORY
 
 # What may have gone wrong in a data worker, and what to do.
@@ -23,8 +21,6 @@ ONE_IMAGE = (
     'train_dataloader.batch_size=2, or train_dataloader.drop_last=True if only the last batch of '
     'an epoch is smaller'
 )
-# torch's modules that look after data workers
-LOADER_MODULES = (dataloader.__name__, signal_handling.__name__)
 
 
 @contextmanager
@@ -66,13 +62,13 @@ def is_raised_by_loader(error: RuntimeError) -> bool:
     late, and not passed on one that was raised in a worker.
     """
     *_, (innermost, _) = walk_tb(error.__traceback__)
-    return innermost.f_globals['__name__'] in LOADER_MODULES
+    return innermost.f_globals['__name__'] in list_loader_modules()
 
 
 def is_raised_by_one_value(error: ValueError) -> bool:
     """Return whether a batch norm with one value per channel has raised an error."""
     for frame, _ in walk_tb(error.__traceback__):
         maps = frame.f_locals.get('input')
-        if isinstance(frame.f_locals.get('self'), _BatchNorm) and isinstance(maps, Tensor):
+        if is_batch_norm(frame.f_locals.get('self')) and isinstance(maps, Tensor):
             return maps.numel() == maps.shape[1]
     return False

@@ -1,30 +1,24 @@
 """mmengine's training loops, resumable at any iteration.
 
-The run's seed and the iteration determine the random numbers. So checkpoints need no states of
-random number generators, and results do not depend on ``num_workers``.
+``sampler.py`` seeds the random numbers of each.
 """
 
-import random
 import signal
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
-from itertools import count, islice
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_process
-from mmengine.registry import DATA_SAMPLERS
+from mmengine.dist import is_distributed, is_main_process
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from torch import nn
-from torch.utils.data import BatchSampler, Sampler
+from torch.utils.data import BatchSampler
 
 from ..errors import UserError
 from ..host.private_api import get_randomness, stop_workers
@@ -32,106 +26,10 @@ from ..host.runners import ends_step, get_timeout, log_warning
 from ..registry import LOOPS
 from .hooks.checkpoint import AtomicCheckpointHook
 from .interrupts import INTERRUPTS, DataTimeoutError
+from .sampler import Position, SeededBatchSampler, seed_generators
 
 # Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
 DATA_POSITION = 'data_position'
-
-
-def seed_generators(seed: int, rank: int, iteration: int, sample: int = 0) -> None:
-    """Seed torch, NumPy and Python, either to load a sample or for the training step.
-
-    A cryptographic hash of the arguments gives independent seeds; NumPy's has 32 bits, since longer
-    ones are slow. ``iteration`` is counted from 0, ``sample`` in the batch from 1; 0 stands for the
-    training step.
-    """
-    digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
-    random.seed(int.from_bytes(digest[:16], 'little'))
-    np.random.seed(int.from_bytes(digest[16:20], 'little'))
-    torch_seed = int.from_bytes(digest[20:], 'little')
-    if sample == 0:
-        torch.manual_seed(torch_seed)
-    else:
-        # Samples are loaded on the CPU. Seeding the GPUs too would be slow.
-        torch.default_generator.manual_seed(torch_seed)
-
-
-@dataclass(frozen=True)
-class SeededIndices:
-    """Indices of the samples in a batch.
-
-    Iterating over them seeds the generators before each sample is loaded.
-    """
-
-    indices: Sequence[int]
-    seed: int
-    rank: int
-    iteration: int
-
-    def __iter__(self) -> Iterator[int]:
-        for sample, index in enumerate(self.indices, start=1):
-            seed_generators(self.seed, rank=self.rank, iteration=self.iteration, sample=sample)
-            yield index
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a batch sampler starts."""
-
-    seed: int  # of all ranks
-    iteration: int  # of the next batch
-    epoch: int
-    num_done: int = 0  # the batches to skip since the beginning of the epoch
-
-
-class SeededBatchSampler(Sampler[SeededIndices]):
-    """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`.
-
-    Set its ``position`` first; until then it yields nothing. If ``sampler`` has an attribute
-    ``seed``, it is set to the run's seed. ``batch_sampler`` is a config. ``endless`` repeats the
-    data, as iteration-based loops need.
-    """
-
-    def __init__(
-        self,
-        sampler: Sampler[int],
-        batch_size: int,
-        batch_sampler: dict[str, Any],
-        endless: bool,
-    ):
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.endless = endless
-        self.batch_sampler = DATA_SAMPLERS.build(
-            batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size}
-        )
-        # Dataloader workers iterate over SeededIndices, but do not know the rank.
-        self.rank = get_rank()
-        self.world_size = get_world_size()
-        self.position: Position | None = None
-
-    def __len__(self) -> int:
-        return len(self.batch_sampler)  # the number of batches in a whole epoch
-
-    def __iter__(self) -> Iterator[SeededIndices]:
-        position = self.position
-        if position is None:
-            return
-        batches = islice(self.iter_batches(position), position.num_done, None)
-        for iteration, indices in enumerate(batches, position.iteration):
-            yield SeededIndices(
-                indices=indices, seed=position.seed, rank=self.rank, iteration=iteration
-            )
-
-    def iter_batches(self, position: Position) -> Iterator[list[int]]:
-        """Yield the batches from the beginning of the position's epoch."""
-        for epoch in count(position.epoch):
-            if hasattr(self.sampler, 'seed'):
-                self.sampler.seed = position.seed
-            if hasattr(self.sampler, 'set_epoch'):
-                self.sampler.set_epoch(epoch)
-            yield from self.batch_sampler
-            if not self.endless:
-                return
 
 
 @dataclass(frozen=True)
@@ -171,10 +69,11 @@ class ResumableLoop(BaseLoop):
         super().__init__(runner, loader, **kwargs)
         self.batch_sampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
+            size = f'{self.batch_sampler.world_size} x {self.batch_sampler.batch_size}'
             raise UserError(
-                f'train_dataloader has too few images for one batch of {get_world_size()} x '
-                f'{self.batch_sampler.batch_size} (processes x batch_size). Use a smaller '
-                'batch_size, fewer processes or train_dataloader.drop_last=False'
+                f'train_dataloader has too few images for one batch of {size} (processes x '
+                'batch_size). Use a smaller batch_size, fewer processes or '
+                'train_dataloader.drop_last=False'
             )
 
     def run(self) -> nn.Module:
@@ -396,25 +295,3 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
             self._decide_current_val_interval()
             self.validate_if_due(self._iter, self._max_iters)
         self.runner.call_hook('after_train_epoch')
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How much of a training is done."""
-
-    unit: str  # of its length: 'epoch' or 'iteration'
-    done: int
-    planned: int
-
-
-def get_progress(runner: Runner) -> Progress:
-    """Return how much of a training is done."""
-    if isinstance(runner.train_loop, MMEngineIterBasedTrainLoop):
-        return Progress('iteration', runner.iter, runner.max_iters)
-    return Progress('epoch', runner.epoch, runner.max_epochs)
-
-
-def format_position(runner: Runner) -> str:
-    """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
-    progress = get_progress(runner)
-    return f'{progress.unit} {progress.done}'

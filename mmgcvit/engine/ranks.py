@@ -1,4 +1,6 @@
-"""Join the ranks of a launcher, and end a rank with the exit code and the sentence that tell why."""
+"""Join the ranks of a launcher, and end a rank with the exit code and the sentence that tell
+why.
+"""
 
 import logging
 import os

@@ -1,6 +1,4 @@
-"""Apply the options of ``mmgcvit test``, check the data and the checkpoint, and test with
-mmengine's Runner.
-"""
+"""Check the data and the checkpoint, and test with mmengine's Runner."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -13,8 +11,8 @@ from mmengine.registry import METRICS
 
 from ..checkpoints.fitting import fit_checkpoint
 from ..datasets.checks.scores import find_unscored
-from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError
+from ..host.datasets import iter_unwrapped_datasets
 from ..host.files import check_writable
 from ..host.private_api import stop_workers
 from ..host.runners import call_on_rank_0, get_timeout
@@ -38,7 +36,7 @@ def run_test(
     progress: bool = False,
     hooks: Sequence[Hook] = (),
 ) -> None:
-    """Test a checkpoint with a config from :func:`.apply_options`, which is changed in place.
+    """Test a checkpoint with a config, which is changed in place.
 
     Raise a UserError if the config, the checkpoint or the data is invalid.
 

@@ -12,14 +12,16 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
 
-from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..datasets.loading import build_dataset
+from ..host.datasets import iter_unwrapped_datasets
 from ..host.runners import get_image_name, unwrap_model
+from ..ops.rle import RLE
 from ..predict.detector import Detector
 from ..predict.loading import make_predictor
 from ..predict.predictor import Predictor
-from ..predict.results import Detections, Masks, Segmentation
+from ..predict.results import Detections, Masks, Segmentation, encode_masks
 from ..registry import LOOPS
+from .hooks.encode_masks import is_coco_metric
 
 
 def build_dataset_and_predictor(
@@ -42,8 +44,8 @@ def build_dataset_and_predictor(
 
 
 class TiledLoop(BaseLoop):
-    """Base class of loops that predict whole images by the tiles and the merge of ``predict
-    --tiles``, so that objects and pixels of whole images are scored.
+    """Base class of loops that predict whole images by the tiles and the merge of a
+    :class:`.Predictor` with ``tiles``, so that objects and pixels of whole images are scored.
 
     The dataset's pipeline prepares each tile, of ``side`` pixels. The other arguments are those of
     mmengine's loops.
@@ -81,7 +83,9 @@ class TiledLoop(BaseLoop):
     def add_prediction(
         self, sample: BaseDataElement, prediction: Detections | Segmentation
     ) -> None:
-        """Add the prediction of an image to its data sample, as a network of mmdet or mmseg does."""
+        """Add the prediction of an image to its data sample, as a network of mmdet or mmseg
+        does.
+        """
         if isinstance(prediction, Segmentation):
             label_map = torch.from_numpy(prediction.label_map)
             sample.pred_sem_seg = PixelData(data=label_map[None])
@@ -90,15 +94,14 @@ class TiledLoop(BaseLoop):
             bboxes=prediction.boxes, scores=prediction.scores, labels=prediction.labels
         ).to_tensor()
         if prediction.masks is not None:
-            sample.pred_instances.masks = self.encode_masks(prediction.masks)
+            sample.pred_instances.masks = self.convert_masks(prediction.masks)
 
-    def encode_masks(self, masks: Masks) -> list[dict[str, Any]] | Tensor:
-        """Encode masks (n, height, width) as RLE, because arrays are large, or else as a tensor."""
-        from mmdet.evaluation import CocoMetric
-        from mmdet.structures.mask import encode_mask_results
-
-        if all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics):
-            return encode_mask_results(masks)
+    def convert_masks(self, masks: Masks) -> list[RLE] | Tensor:
+        """Return masks (n, height, width) as RLE, because arrays are large, or as a tensor if a
+        metric does not read RLE.
+        """
+        if all(map(is_coco_metric, self.evaluator.metrics)):
+            return encode_masks(masks)
         return torch.from_numpy(np.asarray(masks))
 
 

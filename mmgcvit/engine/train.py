@@ -1,6 +1,4 @@
-"""Apply the options of ``mmgcvit train``, check the data and the checkpoint, and train with
-mmengine's Runner.
-"""
+"""Check the data and the checkpoint, and train with mmengine's Runner."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +15,11 @@ from ..checkpoints.class_rows import ClassMatch
 from ..checkpoints.fitting import fit_checkpoint
 from ..checkpoints.safe_loading import Checkpoint
 from ..checkpoints.starting import select_initial
-from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
-from ..datasets.transforms import skip_unreadable
+from ..datasets.checks.sources import get_check_settings
+from ..datasets.skip_unreadable import skip_unreadable
 from ..errors import UserError
 from ..host.config import TRACKERS, get_type_name, read_config
+from ..host.datasets import iter_unwrapped_datasets
 from ..host.files import write_text
 from ..host.private_api import stop_workers
 from ..host.runners import call_on_rank_0, get_timeout
@@ -53,7 +52,7 @@ def train(
     same_model: bool = False,
     meta: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train with a config from :func:`.apply_options`. It is not changed.
+    """Train with a config, which is not changed.
 
     The work dir must be locked, and the process group joined.
 

@@ -7,9 +7,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.utils.dl_utils import set_multi_processing
 
-from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError, suggest
-from ..host.config import LOADERS, get_type_name, iter_transforms
+from ..host.config import LOADERS, get_type_name
+from ..host.datasets import iter_transforms, iter_unwrapped_datasets
 from ..host.tasks import CLASSIFICATION
 
 # What mmengine's Runner.setup_env and models/speed_up.py read.

@@ -1,22 +1,17 @@
-"""Choose the checkpoint that a run resumes from, and write nothing outside of a run.
+"""Choose the checkpoint that a run resumes or starts from.
 
 A training needs a work dir without checkpoints, unless it resumes from them or overwrites them.
 """
 
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import master_only
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import Runner
 
 from ..checkpoints.safe_loading import Checkpoint, read_for_mmengine
 from ..errors import CheckpointError
-from ..host.files import is_url, write_text
+from ..host.files import is_url
 from ..runs.folder import RunFolder
-from .hooks.checkpoint import get_resumed_checkpoint
 
 
 def choose_checkpoint(
@@ -68,37 +63,3 @@ def read_resumed(source: str, run: RunFolder) -> Checkpoint | None:
             arguments=['work_dir'],
         )
     return read_for_mmengine(source, run.path)
-
-
-class StartHook(Hook):
-    """After the first iteration, where most errors occur, remove an earlier run's files and write
-    the config.
-    """
-
-    priority = 'HIGH'  # before the hooks that save
-
-    @master_only
-    def before_train(self, runner: Runner) -> None:
-        work_dir = Path(runner.work_dir)
-        resumed = get_resumed_checkpoint(runner)
-        source = Path(runner.cfg.filename or f'{runner.timestamp}.py')
-        self.is_started = False
-        self.config = work_dir / source.name
-        self.outdated = []
-        if not resumed or resumed.parent.resolve() != work_dir.resolve():
-            # Begin with the earlier run's config, so that it is never without its checkpoints or
-            # beside those of this run. Keep the one that this run was started with.
-            files = [self.config, *RunFolder(work_dir).list_leftovers()]
-            self.outdated = [file for file in files if file.resolve() != source.resolve()]
-
-    @master_only
-    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
-        if self.is_started:
-            return
-        for file in self.outdated:
-            file.unlink(missing_ok=True)
-        write_text(self.config, runner.cfg.dump())
-        self.is_started = True
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        self.after_train_iter(runner)  # a resumed run may begin with a validation

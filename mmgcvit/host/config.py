@@ -3,8 +3,7 @@
 import inspect
 import re
 import traceback
-from argparse import Namespace
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,17 +172,6 @@ def list_users(cfg: 'Config', variable: str, keys: Collection[str]) -> list[str]
     return found
 
 
-def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
-    """Parse overridden settings, texts of the form KEY=VALUE, as mmengine does."""
-    if not texts:
-        return {}
-    from mmengine.config import DictAction
-
-    namespace = Namespace(options={})
-    DictAction([], 'options')(None, namespace, texts)
-    return namespace.options
-
-
 def check_config(path: str | Path) -> None:
     """Raise a UserError if a file is not a config, a Python file."""
     if not Path(path).is_file() or Path(path).suffix != '.py':
@@ -280,13 +268,6 @@ def get_type_name(cfg: Mapping[str, Any] | None) -> str:
     """
     name_or_class = (cfg or {}).get('type', '')
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
-
-
-def iter_transforms(dataset: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested
-    ones.
-    """
-    return (transform for transform in iter_dicts(dataset.get('pipeline')) if 'type' in transform)
 
 
 def find_max_objects(model: Any) -> float:

@@ -1,32 +1,21 @@
-"""Private API of other packages that this package uses: for each, why no public API does it, and
-when it can go.
+"""Private API of other packages that the library uses: for each, why no public API does it, and when
+it can go.
 
 If the installed packages lack it, tests of the callers or of this module fail. Other packages are
 imported inside the functions, since commands import this module before they check their arguments.
 
-Not here are the names that pickles contain (``checkpoints/unpickling.py``), the module
-``mmcv._ext`` that mmcv imports (``ops/finder.py``), and protected members of base classes that a
-subclass overrides.
+Not here are the names that pickles contain and the base class ``pickle._Unpickler``
+(``checkpoints/unpickling.py``), the module ``mmcv._ext`` that mmcv imports (``ops/finder.py``), and
+protected members of base classes that a subclass overrides.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mmengine.visualization import Visualizer
-    from mmengine.visualization.vis_backend import BaseVisBackend
-
-# Warnings at import or when a model is built, about which users can do nothing.
-NEEDLESS_WARNINGS = (
-    'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` '
-    'will be deprecated'
-    "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of "
-    'visualizer'
-    r'|mm[\w.]+ cannot be imported'  # a command that needs the package raises an error
-)
 # Warnings that mmengine logs during a run, about which users can do nothing.
 HIDDEN_WARNINGS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in '
@@ -53,14 +42,6 @@ def get_checkpoint_loaders() -> dict[str, Callable[..., dict[str, Any]]]:
     return CheckpointLoader._schemes
 
 
-def list_vis_backends(visualizer: 'Visualizer') -> Iterable['BaseVisBackend']:
-    """Return the backends of a visualizer. Its methods write to all of them.
-
-    Goes when it can list them.
-    """
-    return visualizer._vis_backends.values()
-
-
 def get_randomness(runner: Any) -> dict[str, Any]:
     """Return a runner's settings ``randomness``, whether from a config or arguments.
 
@@ -81,6 +62,67 @@ def stop_workers(dataloader: Any) -> None:
     # Its __del__ would do it too, but there Python ignores the KeyboardInterrupt of a signal.
     if hasattr(iterator, '_shutdown_workers'):
         iterator._shutdown_workers()
+
+
+def list_loader_modules() -> tuple[str, ...]:
+    """Return the names of torch's modules that look after data workers, and raise errors if one is
+    dead or late.
+
+    Goes when torch raises errors of a type of their own.
+    """
+    from torch.utils.data import dataloader
+    from torch.utils.data._utils import signal_handling
+
+    return dataloader.__name__, signal_handling.__name__
+
+
+@contextmanager
+def run_without_ranks() -> Iterator[None]:
+    """Let OpenMMLab's packages work as in a single process: they ask torch whether it has a default
+    process group.
+
+    Goes when mmdet's losses can be told not to average over ranks.
+    """
+    import torch.distributed as dist
+
+    world = dist.group.WORLD
+    dist.group.WORLD = None
+    try:
+        yield
+    finally:
+        dist.group.WORLD = world
+
+
+def is_batch_norm(module: Any) -> bool:
+    """Return whether a module is a batch norm of torch, of any number of dimensions.
+
+    Goes when their base class is public.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return isinstance(module, _BatchNorm)
+
+
+def may_count_batches(module: Any) -> bool:
+    """Return whether a module is a batch norm or instance norm of torch, which may have the buffer
+    ``num_batches_tracked``.
+
+    Goes when their base class is public.
+    """
+    from torch.nn.modules.batchnorm import _NormBase
+
+    return isinstance(module, _NormBase)
+
+
+def list_archived_records(path: Path) -> list[str]:
+    """Return the names of the records in a zip file as ``torch.load`` reads them: those of
+    ``zipfile`` begin with the name of a folder, which differs between files.
+
+    Goes when torch tells a TorchScript file from others.
+    """
+    from torch import _C
+
+    return _C.PyTorchFileReader(str(path)).get_all_records()
 
 
 def patch_compiler(**settings: Any) -> AbstractContextManager[None]:

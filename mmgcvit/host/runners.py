@@ -91,19 +91,6 @@ def log_warning(message: str) -> None:
     print_log(escape_controls(message), 'current', logging.WARNING)
 
 
-@contextmanager
-def run_without_ranks() -> Iterator[None]:
-    """Let OpenMMLab's packages work as in a single process: they ask torch whether it has a default
-    process group.
-    """
-    world = dist.group.WORLD
-    dist.group.WORLD = None
-    try:
-        yield
-    finally:
-        dist.group.WORLD = world
-
-
 def get_image_name(sample: Any) -> str:
     """Return the path of a sample's image, or ``index N`` if the dataset has no image files."""
     return sample.get('img_path') or f'index {sample.get("sample_idx")}'

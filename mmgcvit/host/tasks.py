@@ -17,8 +17,7 @@ class Task(NamedTuple):
     scope: str  # the OpenMMLab package with its models, which is the ``default_scope`` of configs
     packing: str  # the type of the transform that packs a sample, the last of a pipeline
     counted: str  # what a confusion matrix counts
-    # What the score of an image is, by which ``mmgcvit mistakes`` finds the worst images.
-    score: str
+    score: str  # what the score of an image is
     # The metric that writes the predictions of a test into a file
     results_metric: str = 'DumpResults'
 

@@ -1,4 +1,5 @@
-"""Run beside an incomplete OpenMMLab: an mmcv without compiled operators, or a broken package.
+"""Work beside an incomplete OpenMMLab (an mmcv without compiled operators, missing or broken
+packages), and encode masks.
 
 Such an mmcv (a pure-Python wheel, or mmcv-lite) lacks the module ``mmcv._ext``, without which
 ``mmcv.ops``, mmdet and parts of mmseg cannot be imported. :mod:`.fallback` implements the operators

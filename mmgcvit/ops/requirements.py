@@ -1,15 +1,15 @@
 """Packages that a feature needs: which are missing or broken, and how to install them."""
 
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from importlib.metadata import distributions
 from importlib.util import find_spec
 
 from ..errors import MissingPackageError
 
-# The arguments of pip install for each package that only some commands need, by import name. Of an
-# OpenMMLab package: those for the original, and those for the maintained fork with the same
-# modules. pip would install one over the other, so only the one whose mmengine is installed is
-# advised.
+# The arguments of pip install for each package that may be missing, by import name. Of an OpenMMLab
+# package: those for the original, and those for the maintained fork with the same modules. pip
+# would install one over the other, so only the one whose mmengine is installed is advised.
 PIP_PACKAGES = {
     'torch': 'torch torchvision',
     'mmengine': ("'mmengine<0.11'", 'onedl-mmengine'),
@@ -33,7 +33,7 @@ PIP_PACKAGES = {
     'mmpose': None,  # docs/other_tasks.md has several steps for it
     'mmrotate': None,
 }
-# The oldest versions of the packages that all commands need
+# The oldest versions of the packages that are always needed
 MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 # Why each package that is installed, but that ops/packages.py could not import, is broken.
 BROKEN_PACKAGES: dict[str, str] = {}
@@ -44,6 +44,20 @@ def check_installed(feature: str, *packages: str) -> None:
     missing = list_missing(packages)
     if missing:
         raise MissingPackageError(format_missing(feature, *missing))
+
+
+def check_requirements() -> None:
+    """Raise a MissingPackageError if one of :data:`MINIMUM_VERSIONS` is missing or too old."""
+    from packaging.version import Version
+
+    check_installed('mmgcvit', *MINIMUM_VERSIONS)
+    for name, minimum in MINIMUM_VERSIONS.items():
+        installed = import_module(name).__version__
+        if Version(installed) < Version(minimum):
+            raise MissingPackageError(
+                f'mmgcvit needs {name} {minimum} or later, but {installed} is installed. '
+                'Install a later version (docs/installation.md)'
+            )
 
 
 def list_missing(packages: Iterable[str]) -> list[str]:

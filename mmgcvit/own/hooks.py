@@ -1,6 +1,6 @@
 """Draw predictions for validation and test images, beside the ground truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import BaseDataElement
-from mmengine.visualization import LocalVisBackend
+from mmengine.visualization import LocalVisBackend, Visualizer
+from mmengine.visualization.vis_backend import BaseVisBackend
 
-from ..engine.loops import get_progress
+from ..engine.loop_progress import get_progress
 from ..engine.tiled_loops import TiledLoop, build_dataset_and_predictor
 from ..errors import UserError, get_first_line
 from ..host.files import write_image
-from ..host.private_api import list_vis_backends
 from ..host.runners import get_image_name, silence_output
 from ..predict.results import Prediction
 from ..registry import HOOKS
@@ -184,3 +184,11 @@ class ValVisualizationHook(DrawingHook):
             # LocalVisBackend would write the image to the work dir a second time.
             if not isinstance(backend, LocalVisBackend):
                 backend.add_image('predictions', np.ascontiguousarray(grid[..., ::-1]), step)
+
+
+def list_vis_backends(visualizer: Visualizer) -> Iterable[BaseVisBackend]:
+    """Return the backends of a visualizer. Its methods write to all of them.
+
+    Goes when it can list them.
+    """
+    return visualizer._vis_backends.values()

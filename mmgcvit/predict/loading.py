@@ -17,10 +17,10 @@ from ..checkpoints.fitting import fit_checkpoint
 from ..checkpoints.licences import find_limit_of_model
 from ..checkpoints.reading import read_metadata
 from ..checkpoints.safe_loading import Checkpoint
-from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
 from ..datasets.decoding import get_decoding_settings
 from ..errors import MANY, UserError, escape_controls, shorten
 from ..host.config import get_type_name
+from ..host.datasets import get_dataset_class, iter_unwrapped_datasets
 from ..host.device import resolve_device
 from ..host.files import normalise
 from ..host.runners import BUILD_LOCK, build_in_scope

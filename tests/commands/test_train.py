@@ -271,8 +271,33 @@ def test_what_a_config_notes_about_its_start_is_passed_on_and_said(
     started_with, expected, said, monkeypatch, capsys
 ):
     monkeypatch.setattr('mmgcvit.engine.train.train', trained := mock.Mock())
-    cfg = Config({'started_with': started_with})
+    cfg = Config({'started_with': started_with, 'work_dir': 'run'})
     train.run_training(cfg, cfg, parse('config.py'), progress=False)
     passed = trained.call_args.kwargs
     assert (passed['same_model'], passed['meta']) == expected
     assert capsys.readouterr().out.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'expected'),
+    [
+        (
+            {'default_scope': 'mmdet', 'model': {}, 'val_cfg': {}},
+            """\
+next:
+  mmgcvit predict 'my run' YOUR_PICTURES
+  mmgcvit mistakes 'my run'
+  mmgcvit plot 'my run'
+  mmgcvit publish 'my run'
+  mmgcvit export 'my run' model.onnx
+""",
+        ),
+        ({'default_scope': 'mmpose', 'val_cfg': {}}, "next:\n  mmgcvit test 'my run'\n"),
+        ({'default_scope': 'mmpose'}, ''),
+    ],
+)
+def test_the_end_says_what_comes_next(settings, expected, monkeypatch, capsys):
+    monkeypatch.setattr('mmgcvit.engine.train.train', mock.Mock())
+    cfg = Config({'work_dir': 'my run', **settings})
+    train.run_training(cfg, cfg, parse('config.py'), progress=False)
+    assert capsys.readouterr().out == expected

@@ -287,9 +287,11 @@ def test_datasets_that_are_not_checked_are_reported():
 
 def test_check_settings_are_non_negative_integers():
     found = get_check_settings(Config({'data_checks': {'images': 3}}))
-    assert found == {'images': 3, 'unreadable_images': 20}
+    assert found == {'images': 3, 'unreadable_images': 20, 'mirroring': 1}
     for invalid in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
-        with pytest.raises(UserError, match='expected images or unreadable_images, an integer of'):
+        with pytest.raises(
+            UserError, match='expected images or unreadable_images or mirroring, an'
+        ):
             get_check_settings(Config({'data_checks': invalid}))
 
 

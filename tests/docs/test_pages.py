@@ -9,8 +9,9 @@ from pkgutil import resolve_name
 
 import pytest
 
-from mmgcvit.datasets.checks.sources import iter_datasets, list_local_paths
+from mmgcvit.datasets.checks.sources import list_local_paths
 from mmgcvit.host.config import LOADERS, read_config
+from mmgcvit.host.datasets import iter_datasets
 
 from ..conftest import ROOT
 from .pages import (

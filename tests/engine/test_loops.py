@@ -109,8 +109,8 @@ def run_session(
         dist_info = rank, session.processes
         with (
             mock.patch('mmengine.dataset.sampler.get_dist_info', return_value=dist_info),
-            mock.patch('mmgcvit.engine.loops.get_rank', return_value=rank),
-            mock.patch('mmgcvit.engine.loops.get_world_size', return_value=session.processes),
+            mock.patch('mmgcvit.engine.sampler.get_rank', return_value=rank),
+            mock.patch('mmgcvit.engine.sampler.get_world_size', return_value=session.processes),
         ):
             runner.loop = loop = make_loop(runner, loader)
         if checkpoint is not None:

@@ -1,5 +1,5 @@
 """Options of train and test change the config or are rejected; the work dir, data and batch size
-are checked. A run formats its config once, and lets cuDNN time its kernels in training only.
+are checked. A run formats its config once.
 
 Modules: `mmgcvit/engine/setup.py`, `mmgcvit/engine/ranks.py`, `mmgcvit/engine/data.py`.
 """
@@ -12,7 +12,6 @@ from unittest import mock
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import VISBACKENDS
 from mmseg.engine import SegVisualizationHook
@@ -20,7 +19,6 @@ from mmseg.engine import SegVisualizationHook
 from mmgcvit.commands.configs import apply_options
 from mmgcvit.engine import ranks
 from mmgcvit.engine.data import check_data, find_problems, hash_data_state
-from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
 from mmgcvit.engine.ranks import join_process_group
 from mmgcvit.engine.setup import check_machine, complete_loader, open_runner
 from mmgcvit.engine.test import enable_tta
@@ -31,7 +29,7 @@ from mmgcvit.ops import requirements
 
 from ..datasets.checks.made import config as config_with
 from ..datasets.checks.made import cut, write_coco
-from .random_training import EPOCHS, make_config, read_last_state, run
+from .random_training import EPOCHS, make_config, read_last_state
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
@@ -197,12 +195,16 @@ def test_a_resumed_run_checks_the_data_again_for_another_model_or_dataset(name, 
     assert hash_data_state(cfg, ['train_dataloader']) not in (before, None)
 
 
-def test_mirrored_classes_are_named_before_a_training_only(tmp_path, monkeypatch):
+def test_mirrored_classes_are_named_before_a_training_unless_data_checks_say_no(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr('mmgcvit.engine.data.find_mirroring', lambda cfg: ['mirrored'])
     cfg = config_with(write_coco(tmp_path))
     enter_scope(cfg)
     assert 'mirrored' in find_problems(cfg, ['train_dataloader'])
     assert find_problems(cfg, ['test_dataloader']) == []
+    cfg.data_checks = {'mirroring': 0}
+    assert find_problems(cfg, ['train_dataloader']) == []
 
 
 # The base batch size, images per process and accumulation steps.
@@ -245,22 +247,6 @@ def test_the_lr_follows_the_effective_batch_size(settings, recipe, processes):
     assert processes * images / cfg.auto_scale_lr.base_batch_size == size / recipe_size
     cfg.auto_scale_lr.enable = True
     assert not check_batch_size(cfg, cfg, processes), 'the work dir has this config'
-
-
-def test_cudnn_times_its_kernels_in_training_only(tmp_path, monkeypatch):
-    seen = set()
-
-    class NoteHook(Hook):
-        def _before_iter(self, runner, mode, **_):
-            seen.add((mode, torch.backends.cudnn.benchmark))
-
-    monkeypatch.setattr(torch.backends.cudnn, 'benchmark', True)
-    options = {
-        'custom_hooks': [CudnnBenchmarkHook(), NoteHook()],
-        'env_cfg': {'cudnn_benchmark': True},
-    }
-    run(make_config(tmp_path, EPOCHS, get_score=lambda: 1.0, **options))
-    assert seen == {('train', True), ('val', False)}
 
 
 def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):

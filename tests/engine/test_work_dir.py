@@ -5,9 +5,7 @@ settings.
 import os
 import re
 import socket
-from contextlib import nullcontext, suppress
 from itertools import count
-from unittest import mock
 
 import pytest
 import torch
@@ -15,7 +13,7 @@ from mmengine.config import Config
 
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.engine.runner import Runner
-from mmgcvit.engine.work_dir import StartHook, choose_checkpoint
+from mmgcvit.engine.work_dir import choose_checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.runs import lock as run_lock
 from mmgcvit.runs.folder import LOCK_FILE, RunFolder
@@ -241,31 +239,3 @@ def test_mmengines_long_messages_about_a_start_are_in_the_log_file_only(train, r
     for message in ('System environment:', 'Config:', 'Hooks will be executed'):
         assert message in log.read_text()
         assert message not in printed
-
-
-@pytest.mark.parametrize('is_killed', [False, True])
-@pytest.mark.parametrize(
-    ('moment', 'options'),
-    [('after_train_iter', {}), ('before_save_checkpoint', {'checkpoint': {}})],
-)
-def test_a_run_replaces_an_earlier_one_after_an_iteration_or_when_it_saves(
-    moment, options, is_killed, tmp_path
-):
-    """A resumed run may begin with a validation, which saves. If the run is killed before it has
-    written its config, the one that it was started with is left.
-    """
-    config = tmp_path / 'own.py'
-    config.write_text('value = 1')
-    earlier = tmp_path / 'epoch_9.pth'
-    earlier.touch()
-    cfg = Config.fromfile(config)
-    cfg.value = 2
-    runner = mock.Mock(cfg=cfg, work_dir=str(tmp_path))
-    hook = StartHook()
-    hook.before_train(runner)
-    assert earlier.exists()
-    killed = mock.patch('mmgcvit.engine.work_dir.write_text', side_effect=OSError)
-    with killed if is_killed else nullcontext(), suppress(OSError):
-        getattr(hook, moment)(runner, **options)
-    assert not earlier.exists()
-    assert Config.fromfile(config).value == (1 if is_killed else 2)

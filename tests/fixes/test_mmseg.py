@@ -10,7 +10,7 @@ from mmseg.evaluation import IoUMetric as MMSegIoUMetric
 from mmseg.models.losses import LovaszLoss as MMSegLovaszLoss
 from PIL import Image
 
-from mmgcvit.datasets.checks.scores import list_labels
+from mmgcvit.datasets.label_maps import list_labels
 from mmgcvit.fixes.mmseg import IoUMetric, LovaszLoss
 
 

@@ -12,7 +12,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
-from ...host.config import find_max_objects, iter_dicts, iter_transforms
+from ...host.config import find_max_objects, iter_dicts
+from ...host.datasets import iter_transforms
 from ..annotations import ImageObjects, JsonObject, LabelledObject, Size, Unusable
 from ..coco_content import (
     CocoAnnotation,

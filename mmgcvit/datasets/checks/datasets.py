@@ -19,12 +19,12 @@ from rich.progress import Progress
 
 from ...errors import get_first_line
 from ...host.config import iter_dicts, iter_settings
+from ...host.datasets import iter_datasets, iter_unwrapped_datasets
 from ...host.files import have_same_content
-from ..decoding import DecodingSettings, get_decoding_settings
+from ..decoding import MAX_THREADS, DecodingSettings, get_decoding_settings
 from ..label_maps import IGNORE_INDEX
 from ..rules.coco import OTHER_ANNOTATIONS
 from ..rules.images import (
-    MAX_THREADS,
     MISSING,
     NO_IMAGES,
     OTHER_LABELS,
@@ -35,7 +35,7 @@ from ..rules.images import (
 )
 from ..rules.rule import Finding, Issue, Report, make_issues
 from .annotation_files import CheckedFile, ImageFile, check_coco
-from .sources import find_format, get_data_path, iter_datasets, iter_unwrapped_datasets
+from .sources import find_format, get_data_path
 
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.

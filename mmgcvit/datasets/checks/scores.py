@@ -1,11 +1,8 @@
 """Find datasets on which scores would mean nothing."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from ..label_maps import IGNORE_INDEX
+from ..label_maps import IGNORE_INDEX, list_labels
 
 
 def find_unscored(dataset: Any) -> str | None:
@@ -33,20 +30,3 @@ def find_unscored(dataset: Any) -> str | None:
         else:
             return None  # a dataset of another kind
     return problem
-
-
-def list_labels(info: Mapping[str, Any]) -> set[int]:
-    """Return the class index of an image, or those in its map. If the map cannot be read, return
-    all.
-    """
-    if 'gt_label' in info:
-        return set(np.ravel(info['gt_label']).tolist())
-    from mmseg.datasets.transforms import LoadAnnotations  # imported here: only mmseg has maps
-
-    try:
-        labels = LoadAnnotations()({**info, 'seg_fields': []})['gt_seg_map']
-    # mmcv's decoders raise errors of any class. The map is on a server, or damaged, which the
-    # validation reports.
-    except Exception:
-        return set(range(IGNORE_INDEX))
-    return set(np.unique(labels).tolist())

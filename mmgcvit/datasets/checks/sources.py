@@ -1,14 +1,14 @@
-"""List a config's datasets and their formats, and find files that are missing."""
+"""Find the formats of a config's datasets, and files that are missing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS
 
 from ...errors import UserError
-from ...host.config import LOADERS, get_type_name, iter_transforms
+from ...host.config import get_type_name
+from ...host.datasets import get_dataset_class, is_remote, iter_datasets, iter_transforms
 
 # How dataset classes, and their subclasses, are checked: as images with maps, as images with
 # labels, or as a COCO file; None: they are not.
@@ -19,9 +19,10 @@ CHECKED_CLASSES = {
     'CocoPanopticDataset': None,
     'LVISV05Dataset': None,
 }
-# Defaults of data_checks: how many images of each dataset are opened before a run, and how many
-# unreadable ones each dataloader worker may skip.
-DEFAULTS = {'images': 100, 'unreadable_images': 20}
+# Defaults of data_checks: how many images of each dataset are opened before a run, how many
+# unreadable ones each dataloader worker may skip, and whether (1) or not (0) a line says that
+# classes should not be mirrored.
+DEFAULTS = {'images': 100, 'unreadable_images': 20, 'mirroring': 1}
 
 
 def get_check_settings(cfg: Config) -> dict[str, int]:
@@ -34,33 +35,6 @@ def get_check_settings(cfg: Config) -> dict[str, int]:
                 'least 0'
             )
     return DEFAULTS | settings
-
-
-def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
-    """Yield (dataloader, settings) of each dataset, without its wrappers.
-
-    A dataset is yielded once for training, and once for validation and test.
-    """
-    seen = []
-    for name in loaders:
-        for settings in iter_unwrapped_datasets((cfg.get(name) or {}).get('dataset')):
-            use = settings, name == LOADERS[0]
-            if use not in seen:
-                seen.append(use)
-                yield name, settings
-
-
-def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
-    """Yield the datasets inside (nested) wrappers such as RepeatDataset, ConcatDataset and
-    MultiImageMixDataset.
-    """
-    if not dataset:
-        return
-    wrapped = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets')
-    if wrapped is None:
-        yield dataset
-    for inner in wrapped or ():
-        yield from iter_unwrapped_datasets(inner)
 
 
 def find_format(dataset: ConfigDict) -> str | None:
@@ -79,22 +53,6 @@ def find_format(dataset: ConfigDict) -> str | None:
         if base.__name__ in CHECKED_CLASSES:
             return CHECKED_CLASSES[base.__name__]
     return None
-
-
-def get_dataset_class(dataset: ConfigDict) -> type | None:
-    """Return the class of a dataset's ``type``: the class itself, or its name in the default scope.
-
-    None if there is no such class.
-    """
-    if not isinstance(dataset.type, str):
-        return dataset.type
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        return registry.get(dataset.type)
-
-
-def is_remote(dataset: ConfigDict) -> bool:
-    paths = [dataset.get(key) for key in ('data_root', 'ann_file', 'data_prefix')]
-    return bool(dataset.get('backend_args')) or any('://' in str(path) for path in paths)
 
 
 def get_data_path(dataset: BaseDataset) -> str:

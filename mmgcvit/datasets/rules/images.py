@@ -54,9 +54,6 @@ NO_MAP = make_config_rule(
     'unreadable segmentation maps',
     'Save class indices as pixel values in 8-bit single-channel PNG files',
 )
-# Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds
-# one or two images.
-MAX_THREADS = 16
 
 
 @dataclass(frozen=True)

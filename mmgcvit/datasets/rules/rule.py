@@ -55,10 +55,6 @@ class Rule:
     in_scoring: ConfigEffect | None = None
 
 
-# For a rule that only folders can break:
-make_folder_rule = partial(Rule, in_config=None)
-# For a rule that only folders can break, and that is only noted:
-make_folder_note = partial(make_folder_rule, in_folder=FolderEffect.NOTED)
 # For a rule that only configs can break:
 make_config_rule = partial(Rule, in_folder=None)
 

@@ -185,8 +185,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
 @HOOKS.register_module()
 class SafeLoadHook(Hook):
-    """Hook that applies :func:`safe_checkpoint_loading` to the whole run, for those that OpenMMLab's
-    own scripts start.
+    """Hook that applies :func:`safe_checkpoint_loading` to the whole run, for those that
+    OpenMMLab's own scripts start.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -194,4 +194,4 @@ class SafeLoadHook(Hook):
         self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
 
     def after_run(self, runner: Runner) -> None:
-        self.context.close()
+        self.context.close()  # not after an error, of which mmengine tells no hook

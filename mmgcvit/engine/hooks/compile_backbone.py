@@ -1,9 +1,10 @@
-"""Compile the backbone's blocks, and let cuDNN time its kernels, in training only."""
+"""Compile the backbone's blocks, in training only."""
+
+from contextlib import ExitStack
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch.backends import cudnn
 
 from ...errors import UserError
 from ...host.private_api import patch_compiler
@@ -59,10 +60,10 @@ class CompileBackboneHook(Hook):
         # one method.
         # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and
         # compile each size.
-        self.settings = patch_compiler(
-            cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False
+        self.context = ExitStack()
+        self.context.enter_context(
+            patch_compiler(cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False)
         )
-        self.settings.__enter__()
 
     def before_val(self, runner: Runner) -> None:
         torch.compiler.set_stance('force_eager')
@@ -71,21 +72,4 @@ class CompileBackboneHook(Hook):
         torch.compiler.set_stance('default')
 
     def after_train(self, runner: Runner) -> None:
-        self.settings.__exit__(None, None, None)
-
-
-class CudnnBenchmarkHook(Hook):
-    """Switch off ``env_cfg.cudnn_benchmark`` in validations and tests.
-
-    Their images have many sizes, and cuDNN would time its kernels for each of them.
-    """
-
-    def before_val(self, runner: Runner) -> None:
-        self.in_training = cudnn.benchmark
-        cudnn.benchmark = False
-
-    def after_val(self, runner: Runner) -> None:
-        cudnn.benchmark = self.in_training
-
-    before_test = before_val
-    after_test = after_val
+        self.context.close()  # not after an error, of which mmengine tells no hook

@@ -10,7 +10,8 @@ from ...ops.rle import MAX_MASK_BYTES
 
 
 class EncodeMasksHook(Hook):
-    """Let :class:`.FCNMaskHead` return RLE for images whose masks would need over a gigabyte.
+    """Let the mask heads of ``fixes/mmdet`` return RLE for images whose masks would need over a
+    gigabyte.
 
     COCO's mAP counts candidates of any score: 100 masks of an image of 24 megapixels are 2.4 GB.
     Only mmdet's CocoMetric reads RLE, so with other metrics, or if mmdet's hook draws, the masks

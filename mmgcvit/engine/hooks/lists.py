@@ -1,21 +1,22 @@
-"""The hooks that commands add to those of a config: a list for trainings, and one for tests.
+"""The hooks that are added to those of a config: a list for trainings, and one for tests.
 
-mmengine calls hooks by priority, and those of one priority in the order of their registration: those
-of the config first, and then those of a list.
+mmengine calls hooks by priority, and those of one priority in the order of their registration:
+those of the config first, and then those of a list.
 """
 
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 
-from ..work_dir import StartHook
-from .compile_backbone import CudnnBenchmarkHook
+from .cudnn_benchmark import CudnnBenchmarkHook
 from .encode_masks import EncodeMasksHook
-from .exact_resume import NewScheduleHook
 from .loader_check import LoaderCheckHook
+from .new_schedule import NewScheduleHook
 from .patience import PatienceHook
-from .progress import ProgressHook, SummaryHook
+from .progress import ProgressHook
 from .signals import SignalHook
+from .start import StartHook
+from .summary import SummaryHook
 
 
 def list_train_hooks(progress: ProgressHook | None, patience: int | None) -> list[Hook]:

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 from ...errors import UserError
 from ...registry import HOOKS
-from ..loops import get_progress
+from ..loop_progress import get_progress
 from .exact_resume import is_validation_due
 
 PATIENCE = 'patience'  # key of the count of validations in mmengine's message hub
@@ -58,7 +58,7 @@ class PatienceHook(Hook):
             )
         if count >= self.patience:
             runner.logger.warning(
-                f'the training stops after {progress.unit} {done}: {count} validations have not improved '
-                'the best score (patience)'
+                f'the training stops after {progress.unit} {done}: {count} validations have not '
+                'improved the best score (patience)'
             )
             runner.train_loop.stop_training = True

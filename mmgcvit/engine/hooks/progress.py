@@ -1,15 +1,10 @@
-"""Show a training's progress as bars, or as a line for each epoch and validation, and log a summary
-of it.
-"""
+"""Show a run's progress as bars, or as a line for each epoch and validation."""
 
 import logging
 import os
-import shlex
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from math import inf
 from numbers import Real
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,15 +14,9 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import Progress
 
-from ...errors import format_count
-from ...host.config import can_draw_predictions
-from ...host.files import make_portable_path
 from ...host.private_api import HIDDEN_WARNINGS
-from ..loops import format_position, get_progress
-from .skip_nonfinite import SKIPPED_STEPS
+from ..loop_progress import format_position, get_progress
 
-# In seconds, from the first iteration, which is slow and does not tell how long a run takes.
-MIN_TIMED = 20
 # The attribute of a log record, given as ``extra``, by which :class:`ProgressHook` shows it.
 SHOWN = {'is_shown': True}
 
@@ -141,87 +130,3 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
             yield hook if os.environ.get('RANK', '0') == '0' else None
         finally:
             hook.bars.stop()
-
-
-class SummaryHook(Hook):
-    """Log soon how long the training takes, and at its end a summary. With ``progress``,
-    :class:`ProgressHook` prints both in the terminal too.
-
-    mmengine's logger logs on rank 0 only.
-    """
-
-    # Run after the last checkpoint is saved.
-    priority = 'LOWEST'
-
-    def before_train(self, runner: Runner) -> None:
-        # When the remaining time is logged
-        self.time: float | None = None
-        progress = get_progress(runner)
-        if progress.done >= progress.planned:
-            runner.logger.warning(
-                f'this run has already trained {progress.done} of {progress.planned} '
-                f'{progress.unit}s. To train longer, raise this number (train_cfg.max_epochs or '
-                'max_iters)'
-            )
-
-    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
-        if self.time is None:
-            self.time = time.monotonic() + MIN_TIMED
-        # Of mmengine's IterTimerHook, without validations.
-        seconds = runner.message_hub.runtime_info.get('eta')
-        if time.monotonic() > self.time and seconds is not None:
-            self.time = inf
-            message = f'about {format_duration(seconds)} of training are left, and the validations'
-            runner.logger.info(message, extra=SHOWN)
-
-    def after_train(self, runner: Runner) -> None:
-        lines = ['finished']
-        num_skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
-        if num_skipped:
-            lines.append(
-                f'steps skipped because loss or gradients were NaN or infinite: {num_skipped}'
-            )
-        lines += format_checkpoints(runner)
-        commands = list_next_commands(runner)
-        if commands:
-            lines += ['next:', *(f'  mmgcvit {command}' for command in commands)]
-        runner.logger.info('\n'.join(lines), extra=SHOWN)
-
-
-def format_checkpoints(runner: Runner) -> list[str]:
-    """Return a line for each best checkpoint of a run, or else one for its last checkpoint."""
-    info = runner.message_hub.runtime_info
-    lines = []
-    # If a run has several metrics, mmengine appends a metric's name to each key.
-    for key, path in info.items():
-        if key.startswith('best_ckpt'):
-            metric = Path(path).name.removeprefix('best_').rsplit('_', 2)[0]
-            score = info[key.replace('best_ckpt', 'best_score')]
-            lines.append(f'best {metric} {score:.4g}: {quote(path)}')
-    if not lines and 'last_ckpt' in info:
-        lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
-    return lines
-
-
-def list_next_commands(runner: Runner) -> list[str]:
-    """Return the commands of mmgcvit for a trained model."""
-    folder = quote(runner.work_dir)
-    if not can_draw_predictions(runner.cfg):
-        return [f'test {folder}'] if runner.val_loop else []
-    commands = [f'predict {folder} YOUR_PICTURES']
-    if runner.val_loop:
-        commands.append(f'mistakes {folder}')
-    return [*commands, f'plot {folder}', f'publish {folder}', f'export {folder} model.onnx']
-
-
-def quote(path: str) -> str:
-    """Quote a path for a shell. A path inside the current folder becomes relative to it."""
-    return shlex.quote(make_portable_path(path))
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration in minutes, or in hours from two hours on."""
-    minutes = max(1, round(seconds / 60))
-    if minutes < 120:
-        return format_count(minutes, 'minute')
-    return format_count(round(minutes / 60), 'hour')

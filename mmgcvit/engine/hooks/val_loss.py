@@ -9,7 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from ...host.runners import run_without_ranks, unwrap_model
+from ...host.private_api import run_without_ranks
+from ...host.runners import unwrap_model
 from ...registry import HOOKS
 
 

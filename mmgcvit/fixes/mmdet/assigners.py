@@ -54,7 +54,8 @@ class IgnoringAssigner(task_modules.BaseAssigner):
 class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
     """mmdet's MaxIoUAssigner as an :class:`IgnoringAssigner`, which waits for the GPU once.
 
-    mmdet matches each object with its best boxes in a loop, which waits at each object.
+    mmdet matches each object with its best boxes in a loop, which waits at each object. Remove both
+    methods when mmdet's loop does not wait, and the class when :class:`IgnoringAssigner` goes.
     """
 
     match_low_quality: bool

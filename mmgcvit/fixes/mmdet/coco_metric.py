@@ -54,5 +54,7 @@ class UnlimitedCOCOeval(COCOeval):
         """Compute pycocotools' scores, all of :data:`MAX_DETECTIONS`, and print them."""
         limits = self.params.maxDets
         self.params.maxDets = len(limits) * [100]  # the name of all of them, which are equal
-        super().summarize()
-        self.params.maxDets = limits
+        try:
+            super().summarize()
+        finally:
+            self.params.maxDets = limits

@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import make_grid
 
-from ...datasets.checks.sources import iter_datasets
 from ...datasets.loading import build_dataset
 from ...errors import UserError
+from ...host.datasets import iter_datasets
 from ...host.runners import silence_output
 from ...predict.drawing import FONT, Colour, choose_palette, draw_prediction
 from ...predict.results import Detections, Prediction

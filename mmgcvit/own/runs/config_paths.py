@@ -7,8 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ...datasets.checks.sources import iter_datasets, list_local_paths
+from ...datasets.checks.sources import list_local_paths
 from ...host.config import LOADERS, iter_dicts
+from ...host.datasets import iter_datasets
 
 # The variables of a config of ``train --data`` that are paths, or have some.
 PATH_VARIABLE = re.compile(r'(train|val|test)_(images|annotations|list|labels)')

@@ -27,8 +27,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ...datasets.checks.sources import iter_unwrapped_datasets
 from ...errors import UserError
+from ...host.datasets import iter_unwrapped_datasets
 from ...host.files import compute_sha256, make_absolute, make_portable_path
 from ...runs.folder import RUN_FILE_NAME, RunFolder
 from ..data.folders import find_folder

@@ -9,7 +9,7 @@ import torch
 
 from ...datasets.annotations import Size
 from ...datasets.mirroring import explain_mirroring
-from ...engine.hooks.progress import format_duration
+from ...engine.hooks.summary import format_duration
 from ...errors import format_count
 from ..data.records import DatasetInfo
 from ..data.rules.classes import find_few_scored, find_missing_classes

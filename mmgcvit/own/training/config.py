@@ -184,6 +184,8 @@ def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict[str,
         HEADER.format(plan),
         format_variable('work_dir', make_portable_path(work_dir)),
         format_variable(STARTED_WITH, started_with),
+        # The summary of the start says whether images should be mirrored.
+        format_variable('data_checks', {'mirroring': 0}),
         fill_template(CONFIGS / plan.template.config, head),
     ]
     write_text(path, '\n'.join(lines))

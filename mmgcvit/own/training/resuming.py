@@ -10,8 +10,8 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from ...checkpoints.safe_loading import read_for_mmengine
-from ...datasets.checks.sources import iter_unwrapped_datasets
 from ...errors import UserError, format_count, shorten
+from ...host.datasets import iter_unwrapped_datasets
 from ...host.files import make_absolute, make_portable_path, read_text, write_text
 from ...runs.folder import RunFolder
 from ..data.folders import scan_folder

@@ -21,9 +21,9 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from mmgcvit.datasets.loading import build_dataset
-from mmgcvit.datasets.transforms import skip_unreadable
+from mmgcvit.datasets.skip_unreadable import skip_unreadable
 from mmgcvit.engine.data import check_data
-from mmgcvit.engine.hooks.progress import format_duration
+from mmgcvit.engine.hooks.summary import format_duration
 from mmgcvit.errors import UserError
 from mmgcvit.host.config import LOADERS
 from mmgcvit.host.runners import build_in_scope

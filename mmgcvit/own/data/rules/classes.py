@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ....datasets.rules.rule import Finding, FolderEffect, make_folder_note, make_folder_rule
+from ....datasets.rules.rule import Finding, FolderEffect
 from ....errors import format_count, shorten
 from ..records import DatasetInfo
+from .folder_rules import make_folder_note, make_folder_rule
 
 CLASS_NAMES = make_folder_rule(
     'class names that are empty, have control characters, or are equal but for case, blanks or '

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from functools import partial, singledispatch
 from pathlib import Path
 
-from ....datasets.rules.images import MAX_THREADS
+from ....datasets.decoding import MAX_THREADS
 from ....datasets.rules.objects import make_object_key
-from ....datasets.rules.rule import Finding, FolderEffect, Rule, make_folder_note, make_folder_rule
+from ....datasets.rules.rule import Finding, FolderEffect, Rule
 from ....errors import UserError, shorten
 from ....host.files import compute_sha256
 from ..label_maps import read_labels
 from ..object_records import LabelledImage, ObjectImage
 from ..records import ClassImage, MapImage, Split
 from ..series import find_divided
+from .folder_rules import make_folder_note, make_folder_rule
 from .origins import CORRECTED_ELSEWHERE
 
 SHARED_IMAGES = make_folder_rule(

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from ....datasets.rules.rule import Finding, make_folder_rule
+from ....datasets.rules.rule import Finding
+from .folder_rules import make_folder_rule
 
 UNUSABLE_NAME = make_folder_rule(
     'names of images with a tab, a line break or invalid UTF-8', 'Rename them'

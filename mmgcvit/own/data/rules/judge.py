@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from ....datasets.annotations import Box
+from ....datasets.decoding import MAX_THREADS
 from ....datasets.opening import read_sizes
 from ....datasets.rules.coco import NO_OBJECTS
-from ....datasets.rules.images import MAX_THREADS, check_image
+from ....datasets.rules.images import check_image
 from ....datasets.rules.objects import (
     ObjectFindings,
     find_corner_boxes,
@@ -29,14 +30,7 @@ from ....datasets.rules.objects import (
     find_wrong_objects,
     is_outside,
 )
-from ....datasets.rules.rule import (
-    MAX_UNUSABLE,
-    Finding,
-    FolderEffect,
-    Issue,
-    make_folder_rule,
-    make_issues,
-)
+from ....datasets.rules.rule import MAX_UNUSABLE, Finding, FolderEffect, Issue, make_issues
 from ....errors import MANY, UserError, format_count
 from ..layouts import get_split
 from ..object_records import AnySplit, ObjectImage, ObjectSplit
@@ -50,6 +44,7 @@ from .copies import (
     hash_similar,
 )
 from .findings import format_findings, reject_broken
+from .folder_rules import make_folder_rule
 from .images import UNUSABLE_NAME, ImageFindings, has_unusable_name
 from .objects import find_box_masks, find_crowd_masks, find_maskless_copies
 from .origins import UNCORRECTED, find_uncorrected

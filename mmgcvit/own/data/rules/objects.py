@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ....datasets.annotations import Box, LabelledObject, Mask, Unusable
 from ....datasets.rules.objects import REPEATED_OBJECTS, Place, find_in_objects, make_object_key
-from ....datasets.rules.rule import Finding, FolderEffect, Rule, make_folder_note
+from ....datasets.rules.rule import Finding, FolderEffect, Rule
 from ....datasets.shapes import measure_list
 from ..object_records import ObjectImage, ObjectSplit
 from ..shapes import fill_of_box, is_rectangle
+from .folder_rules import make_folder_note
 
 MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 BOX_MASKS = make_folder_note(

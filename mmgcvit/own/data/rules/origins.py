@@ -1,7 +1,8 @@
 """Rules for labels that a model made and nobody has corrected, which ``data/origins.py`` marks."""
 
-from ....datasets.rules.rule import Finding, FolderEffect, make_folder_note, make_folder_rule
+from ....datasets.rules.rule import Finding, FolderEffect
 from ..records import Split
+from .folder_rules import make_folder_note, make_folder_rule
 from .images import ImageFindings
 
 UNCORRECTED = make_folder_rule(

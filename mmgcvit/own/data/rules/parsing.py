@@ -1,6 +1,7 @@
 """Rules for the files of a dataset: what readers cannot parse, pair or take as it is."""
 
-from ....datasets.rules.rule import FolderEffect, make_folder_note, make_folder_rule
+from ....datasets.rules.rule import FolderEffect
+from .folder_rules import make_folder_note, make_folder_rule
 
 WRONG_LINES = make_folder_rule(
     'lines of YOLO that are not an object',
