@@ -1,5 +1,5 @@
-"""Private API of other packages that the library uses: for each, why no public API does it, and when
-it can go.
+"""Private API of other packages that the library uses: for each, why no public API does it, and
+when it can go.
 
 If the installed packages lack it, tests of the callers or of this module fail. Other packages are
 imported inside the functions, since commands import this module before they check their arguments.
