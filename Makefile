@@ -84,7 +84,7 @@ DEVICE ?= cuda
 BENCHMARK = $(RUN) tools/benchmark.py --device $(DEVICE)
 PLAIN = tests.models.gcvit.plain:PlainGCViT
 OTHERS = timm:gcvit_tiny swin:tiny convnext:tiny
-GPU_TESTS = $(addprefix tests/,gpu models inference checkpoints tools/test_demo.py)
+GPU_TESTS = $(addprefix tests/,gpu models predict checkpoints tools/test_demo.py)
 # After a failed test the tables are printed too. Imports take 20 s in each process on some
 # machines.
 test-gpu: install
@@ -114,9 +114,8 @@ gpu-wheels: install
 # Tests of the backbone contract, of loading, and of training, resuming and testing for each task.
 UPSTREAM = VENV=$(VENV)-upstream OPENMMLAB=upstream
 OPENMMLAB_TESTS = $(addprefix tests/,checkpoints engine/hooks/test_exact_resume.py \
-	models/contract/test_backbones.py models/gcvit models/lsa ops test_config.py \
-	test_private_api.py mmdet_fixes test_mmseg_fixes.py \
-	tools/test_short_trainings.py tools/test_training.py)
+	engine/hooks/test_new_schedule.py models/contract/test_backbones.py models/gcvit models/lsa \
+	ops host fixes tools/test_short_trainings.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
 	$(VENV)-upstream/bin/python -m pytest -m '$(SHORT)' -n $(TEST_PROCESSES) --dist worksteal \
