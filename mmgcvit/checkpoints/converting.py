@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -22,8 +23,10 @@ from .checks import WHOLE_NETWORK, check_fit
 from .dino import ADVICE, infer_dino_settings, translate_dino
 from .grids import BACKBONE, infer_window_side, list_oblong
 from .intact import raise_checkpoint_error
+from .licences import LIMIT
 from .loading import OUTPUT_NORMS
 from .lora import merge_lora
+from .published import describe_weights
 from .translating import BIAS_TABLE, ArchError, KeyMapping, StateDict, get_shape, invert, translate
 from .weights import FINAL_NORM, Weights
 
@@ -33,10 +36,15 @@ HEAD = 'head.fc.weight'
 
 
 def save_checkpoint(
-    state_dict: StateDict, path: Path, metadata: Mapping[str, str] | None = None
+    state_dict: StateDict,
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+    limit: str | None = None,
 ) -> None:
     """Save weights atomically: in a file with the suffix ``.safetensors``, also with further
     ``metadata``, or with ``torch.save`` under the key ``state_dict``.
+
+    ``limit`` is what limits their use; the file says so.
     """
     with write_atomically(path) as unfinished:
         if path.suffix.lower() == '.safetensors':
@@ -45,10 +53,14 @@ def save_checkpoint(
 
             tensors = {name: x.contiguous() for name, x in state_dict.items()}
             # The save_file of safetensors would make a file that only its owner can read.
-            written = {'format': 'pt', 'mmgcvit': __version__, **(metadata or {})}
+            noted = describe_weights(classes=None, backbone={}, limit=limit)
+            written = {'format': 'pt', 'mmgcvit': __version__, **noted, **(metadata or {})}
             unfinished.write_bytes(save(tensors, written))
         else:
-            torch.save({'state_dict': state_dict}, unfinished)
+            content: dict[str, Any] = {'state_dict': state_dict}
+            if limit:
+                content['meta'] = {LIMIT: limit}
+            torch.save(content, unfinished)
 
 
 def convert(weights: Weights, to: str) -> StateDict:
@@ -90,7 +102,8 @@ def convert(weights: Weights, to: str) -> StateDict:
         formats = ['mmpretrain', *(m.short_name for m in network.key_mappings if m.short_name)]
         raise CheckpointError(
             f'weights of {network.__name__} cannot be converted to {to}. Choose one of '
-            f'{", ".join(formats)}'
+            f'{", ".join(formats)}',
+            arguments=['to'],
         )
     last_norm = get_last_norm(tensors)
     state_dict = {}
@@ -134,7 +147,9 @@ def make_state_dict(tensors: StateDict, key_mapping: KeyMapping) -> StateDict:
     for name, tensor in rename_output_norm(tensors).items():
         external_key = translate(name, rows)
         if external_key is None:
-            raise CheckpointError(f'{key_mapping.name} has no key for {name}. Choose mmpretrain')
+            raise CheckpointError(
+                f'{key_mapping.name} has no key for {name}. Choose mmpretrain', arguments=['to']
+            )
         is_conv = re.search(key_mapping.convs, name)
         state_dict[external_key] = tensor[:, :, None, None] if is_conv else tensor
         if key_mapping.compute_position_index and name.endswith(BIAS_TABLE):

@@ -186,7 +186,9 @@ def explain_error(error: Exception, args: Namespace) -> str | None:
     if isinstance(error, UserError):
         options = list_usable_options(error.arguments, args)
         if options:
-            return f'{str(error).rstrip(".")}. Options for this: {", ".join(options)}'
+            message = str(error).rstrip('.')
+            end = '' if message.endswith('?') else '.'
+            return f'{message}{end} Options for this: {", ".join(options)}'
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name in PIP_PACKAGES:
         return format_missing('this command', error.name)

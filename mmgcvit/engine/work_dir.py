@@ -54,7 +54,9 @@ def read_resumed(source: str, run: RunFolder) -> Checkpoint | None:
         print_log(f'resume: {found}', 'current')
         return checkpoint
     if not is_url(source) and not Path(source).is_file():
-        raise CheckpointError(f'resume={source}: there is no such file. Pass a path or a URL')
+        raise CheckpointError(
+            f'resume={source}: there is no such file. Pass a path or a URL', arguments=['resume']
+        )
     folder = Path(source).parent
     if run.list_checkpoints() and folder.resolve() != run.path.resolve():
         raise CheckpointError(

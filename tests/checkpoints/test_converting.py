@@ -15,7 +15,9 @@ from torch import nn
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.converting import make_state_dict, rename_output_norm, save_checkpoint
+from mmgcvit.checkpoints.licences import find_limit_of_model
 from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 
 from ..conftest import ROOT
 from ..reference import CLASSIFIERS, DATA, LSA_REFERENCES, NUM_CLASSES, REFERENCES
@@ -219,3 +221,11 @@ def test_tensors_of_any_layout_in_memory_are_saved(suffix, tmp_path):
     }
     save_checkpoint(tensors, tmp_path / f'x{suffix}')
     assert_same(tmp_path / f'x{suffix}', tensors)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_converted_weights_of_the_authors_say_what_limits_their_use(suffix, tmp_path):
+    path = tmp_path / f'mine{suffix}'
+    save_checkpoint({'weight': torch.zeros(1)}, path, limit='not for commercial use')
+    meta = read_for_mmengine(str(path), is_resumed=False).content['meta']
+    assert find_limit_of_model(str(path), meta) == 'not for commercial use'

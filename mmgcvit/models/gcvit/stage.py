@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..layers.arguments import Window
+from ..layers.arguments import Window, require
 from ..layers.blocks import LayerNorm, Mlp, Residual, run_blocks
 from .archs import GCViTArch
 from .attention import AttentionType, WindowAttention
@@ -67,6 +67,10 @@ class Stage(nn.Module):
         attention_types: Sequence[AttentionType],
     ):
         super().__init__()
+        # A subclass with class attributes of these names would be another network than it says.
+        for name in ('attention_types', 'global_query_type'):
+            is_on_stage = hasattr(type(self), name)
+            require(name, type(self), not is_on_stage, 'it on the backbone, not on its stage')
         self.with_cp = with_cp
         dims = arch.stage_dims[index]
         num_heads = arch.num_heads[index]

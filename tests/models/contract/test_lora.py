@@ -83,7 +83,7 @@ def select_old(tensors):
 def lines(monkeypatch):
     """Return a list that gets the lines that are logged about checkpoints."""
     lines = []
-    for module in ('lora', 'pretrained'):
+    for module in ('lora', 'loading'):
         target = f'mmgcvit.checkpoints.{module}.print_log'
         monkeypatch.setattr(target, lambda line, *_: lines.append(line))
     return lines
