@@ -21,7 +21,6 @@ from mmengine.registry import MODELS
 
 from mmgcvit import GCViT, registry
 from mmgcvit.checkpoints.converting import make_state_dict
-from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse_args
 from mmgcvit.host.config import enter_scope
@@ -123,7 +122,7 @@ def add_released_weights(clone):
     """Save random weights under the file name of the authors' release."""
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
-    state_dict = make_state_dict(Weights('', GCViT, ORIGINAL, False, tensors, [], {}, {}), ORIGINAL)
+    state_dict = make_state_dict(tensors, ORIGINAL)
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 
