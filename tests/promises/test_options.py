@@ -97,7 +97,7 @@ LINES = [
 # Options that need a GPU, a program that is not installed or other data, or exclude each other, and the
 # sentence that says so.
 REFUSED = {
-    'train TOY --amp': '--amp needs a GPU',
+    'train TOY --amp': 'needs a GPU, and torch finds none',
     'train --data photos --flip --no-flip': 'exclude each other',
     'train TOY --log-to tensorboard': 'tensorboard',
     'train --data photos --pseudo-labels': 'is for folders of predict --labels',
