@@ -40,7 +40,7 @@ def main(args: Namespace) -> None:
     if is_local and not expand_user(source).is_file():
         raise UserError(f'there is no checkpoint {source}')
     from ..checkpoints.converting import convert, convert_dino, save_checkpoint
-    from ..checkpoints.licences import find_limit, find_limit_by_content
+    from ..checkpoints.licences import find_limit_of_model
     from ..checkpoints.weights import read_weights
 
     weights = read_weights(source, args.prefix, args.ema)
@@ -59,7 +59,7 @@ def main(args: Namespace) -> None:
             )
         state_dict = convert(weights, to)
         unused = weights.unused
-    save_checkpoint(state_dict, target, limit=find_limit(source) or find_limit_by_content(source))
+    save_checkpoint(state_dict, target, limit=find_limit_of_model(source, meta={}))
     network = weights.network
     print(
         f'{network.__name__} {network.infer_arch(weights.tensors)} from {source} (format of '
